@@ -1,0 +1,64 @@
+#include "cli/cli.h"
+
+#include <new>
+
+#include "cli/command.h"
+#include "cli/help.h"
+#include "vault/text.h"
+
+namespace casevault {
+namespace {
+
+constexpr int kDone = 0;
+
+int status_of(Errc code) { return static_cast<int>(code); }
+
+int dispatch(Process& process, Output& output, ParsedLine line) {
+  output.set_json(line.arguments.options.contains("json"));
+  output.set_quiet(line.arguments.options.contains("quiet"));
+  if (line.arguments.options.contains("help")) {
+    output.text(help_of(*line.command));
+    return kDone;
+  }
+  Invocation call(process, output, *line.command, std::move(line.arguments));
+  return line.command->run(call);
+}
+
+int run_line(Process& process, Output& output, const std::vector<std::string>& words) {
+  ParsedLine line = parse_line(words);
+  if (!line.command) {
+    process.err << overview();
+    return status_of(Errc::kUsage);
+  }
+  const int status = dispatch(process, output, std::move(line));
+  output.end_progress();
+  output.flush();
+  return status;
+}
+
+int report(Output& output, const Error& error) {
+  output.end_progress();
+  output.error(error.what());
+  if (!error.hint().empty()) output.hint(error.hint());
+  return status_of(error.code());
+}
+
+}  // namespace
+
+int run(Process& process, const std::vector<std::string>& words) {
+  Output output(process);
+  try {
+    return run_line(process, output, words);
+  } catch (const OutputClosed&) {
+    return status_of(Errc::kInternal);  // whoever read our output has had enough, and knows
+  } catch (const Error& error) {
+    return report(output, error);
+  } catch (const std::bad_alloc&) {
+    return report(output, Error(Errc::kInternal, "out of memory"));
+  } catch (const std::exception& error) {
+    return report(output, Error(Errc::kInternal, std::string("this should not happen: ") + error.what(),
+                                "please report it; casevault version --verbose says what is running"));
+  }
+}
+
+}  // namespace casevault

@@ -1,0 +1,78 @@
+#include "cli/commands/commands.h"
+#include "cli/json.h"
+#include "cli/passphrase.h"
+#include "vault/vault.h"
+
+namespace casevault {
+namespace {
+
+void refuse_existing_vault(Invocation& call, const std::string& folder) {
+  try {
+    Vault::open(folder, call.process().environment);
+  } catch (const Error&) {
+    return;  // none that could be opened; Vault::create says what else is in the way
+  }
+  throw Error(Errc::kUsage, "there is a vault already in " + folder, "casevault status --vault " + folder);
+}
+
+void check_recovery_choice(Invocation& call) {
+  if (call.has("trustees") || call.has("shares")) {
+    throw Error(Errc::kUsage, "recovery shares for trustees are not built yet in this version",
+                "use --no-recovery for now, and let two people be owners");
+  }
+  if (!call.has("no-recovery")) {
+    throw Error(Errc::kUsage, "say how the vault is recovered when nobody remembers a passphrase",
+                "this version knows only one answer: add --no-recovery");
+  }
+}
+
+int run_init(Invocation& call) {
+  check_recovery_choice(call);
+  const std::string folder = call.vault_folder();
+  const std::string user = call.user();
+  const std::string organisation = *call.value("organisation");
+  refuse_existing_vault(call, folder);
+  const SecretBytes passphrase =
+      new_passphrase(call, "passphrase-file", "New passphrase of " + user, {user, organisation});
+  Vault::create(folder, {.organisation = organisation, .user = user}, passphrase, call.process().environment);
+
+  const Vault vault = Vault::open(folder, call.process().environment);
+  const std::string print = fingerprint(vault.header().vault_id, vault.header().root_key);
+  if (call.json()) {
+    call.out().object({{"vault", folder}, {"organisation", organisation}, {"owner", user}, {"fingerprint", print}});
+  } else {
+    call.out().line("made the vault " + folder + "; its owner is " + user);
+    call.out().line("fingerprint of the vault: " + print);
+  }
+  call.out().warning(
+      "there is no recovery: when every owner has forgotten the passphrase, everything in this vault is lost");
+  call.out().warning("there is no custody: whoever has this disk and one passphrase can read what its user may read");
+  call.out().next("open a case: casevault case new TITLE; let a colleague in: casevault user join NAME");
+  return 0;
+}
+
+}  // namespace
+
+Command init_command() {
+  return {
+      .name = "init",
+      .arguments = "",
+      .max_arguments = 0,
+      .summary = "make a vault",
+      .description =
+          "Makes a new vault in the folder that --vault names, which must be missing or empty, and makes you (--user) "
+          "its\n"
+          "first owner. Asks for your passphrase twice; a weak one is refused. The vault appears whole or not at all.\n"
+          "\n"
+          "Nobody can recover a vault without a passphrase: let at least two people be owners.",
+      .options =
+          {{.name = "organisation", .value = "NAME", .help = "whose vault it is; kept encrypted", .required = true},
+           {.name = "no-recovery", .value = nullptr, .help = "no recovery shares (the only way in this version)"},
+           {.name = "trustees", .value = "K/N", .help = "not built yet"},
+           {.name = "shares", .value = "DIR", .help = "not built yet"}},
+      .statuses = {Errc::kNotAllowed, Errc::kNoSpace, Errc::kInterrupted},
+      .run = run_init,
+  };
+}
+
+}  // namespace casevault

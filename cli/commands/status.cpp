@@ -1,0 +1,71 @@
+#include "cli/commands/commands.h"
+#include "cli/json.h"
+#include "cli/session.h"
+#include "vault/access/cases.h"
+#include "vault/access/users.h"
+#include "vault/audit/log.h"
+#include "vault/storage/catalog_state.h"
+
+namespace casevault {
+namespace {
+
+int run_status(Invocation& call) {
+  OpenVault vault(call);
+  Session& session = vault.session();
+  const auto cases = list_cases(session);  // logs the access before anything is shown
+  const std::size_t waiting = session.role() == Role::kOwner ? pending_requests(session).size() : 0;
+  const CatalogState& state = session.state();
+  const std::uint64_t entries = session.log().head().size;
+  const std::string print = fingerprint(state.vault(), state.root());
+  if (call.json()) {
+    call.out().object({{"vault", session.folder().string()},
+                       {"organisation", state.organisation()},
+                       {"fingerprint", print},
+                       {"user", session.user_name()},
+                       {"role", to_string(session.role())},
+                       {"users", state.active_users().size()},
+                       {"requests", waiting},
+                       {"cases", state.cases().size()},
+                       {"readable_cases", cases.size()},
+                       {"audit_entries", entries},
+                       {"custody", false},
+                       {"recovery", false},
+                       {"replicas", 0}});
+    return 0;
+  }
+  Facts facts;
+  facts.add("Vault", session.folder().string());
+  facts.add("Organisation", state.organisation());
+  facts.add("Fingerprint", print);
+  facts.add("You", session.user_name() + ", " + std::string(to_string(session.role())));
+  facts.add("Users", std::to_string(state.active_users().size()) +
+                         (waiting == 0 ? "" : ", and " + count_of(waiting, "request", "requests") + " to join"));
+  facts.add("Cases", std::to_string(state.cases().size()) + ", of which you may read " + std::to_string(cases.size()));
+  facts.add("Audit log", count_of(entries, "entry", "entries"));
+  facts.add("Custody", "none: this disk and one passphrase are enough to read");
+  facts.add("Recovery", "none: when every owner has forgotten the passphrase, everything is lost");
+  facts.add("Replicas", "none: this folder is the only copy that casevault knows of");
+  facts.print(call.out());
+  if (waiting > 0) call.out().next("casevault user list");
+  return 0;
+}
+
+}  // namespace
+
+Command status_command() {
+  return {
+      .name = "status",
+      .arguments = "",
+      .max_arguments = 0,
+      .summary = "what this vault is, and what protects it",
+      .description =
+          "Says whose vault this is, who you are in it, how many users and cases there are, and whether anything "
+          "besides\n"
+          "the disk and a passphrase is needed to read it.",
+      .statuses = {Errc::kNoVault, Errc::kBusy, Errc::kWrongPassphrase, Errc::kNotAllowed, Errc::kDamaged,
+                   Errc::kAuditUnavailable, Errc::kInterrupted},
+      .run = run_status,
+  };
+}
+
+}  // namespace casevault

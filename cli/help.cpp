@@ -1,0 +1,161 @@
+#include "cli/help.h"
+
+#include <algorithm>
+
+#include "cli/version.h"
+
+namespace casevault {
+namespace {
+
+constexpr std::size_t kSummaryColumn = 40;
+
+std::string option_head(const Option& option) {
+  return std::string("--") + option.name + (option.value ? std::string(" ") + option.value : "");
+}
+
+std::string usage_of(const Command& command) {
+  std::string text = std::string("casevault ") + command.name;
+  for (const Option& option : command.options) {
+    if (option.required) text += " " + option_head(option);
+  }
+  if (*command.arguments) text += std::string(" ") + command.arguments;
+  return text;
+}
+
+/// Two columns; what is too long for the first gets a line of its own.
+std::string row(const std::string& left, std::string_view right, std::size_t column = kSummaryColumn) {
+  std::string text = "  " + left;
+  if (text.size() + 2 > column) {
+    text += "\n" + std::string(column, ' ');
+  } else {
+    text.resize(column, ' ');
+  }
+  return text + std::string(right) + "\n";
+}
+
+std::string option_help(const Option& option) {
+  return std::string(option.help) + (option.required ? " (required)" : option.repeatable ? " (may be repeated)" : "");
+}
+
+/// All statuses a command can end with: its own and those that any command has.
+std::vector<Errc> statuses_of(const Command& command) {
+  std::vector<Errc> all = command.statuses;
+  all.insert(all.end(), {Errc::kInternal, Errc::kUsage});
+  std::ranges::sort(all);
+  const auto repeated = std::ranges::unique(all);
+  all.erase(repeated.begin(), repeated.end());
+  return all;
+}
+
+/// Every status that some command has.
+std::vector<Errc> all_statuses() {
+  std::vector<Errc> all;
+  for (const Command& command : commands()) {
+    const auto own = statuses_of(command);
+    all.insert(all.end(), own.begin(), own.end());
+  }
+  std::ranges::sort(all);
+  const auto repeated = std::ranges::unique(all);
+  all.erase(repeated.begin(), repeated.end());
+  return all;
+}
+
+// troff
+
+/// Text as troff prints it unchanged: backslashes and hyphens escaped, no line taken for a request.
+std::string troff(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if ((i == 0 || text[i - 1] == '\n') && (text[i] == '.' || text[i] == '\'')) out += "\\&";
+    if (text[i] == '\\') {
+      out += "\\e";
+    } else if (text[i] == '-') {
+      out += "\\-";
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+/// Blank lines become paragraphs.
+std::string troff_paragraphs(std::string_view text) {
+  std::string out = troff(text);
+  for (std::size_t at = 0; (at = out.find("\n\n", at)) != out.npos;) out.replace(at, 2, "\n.PP\n");
+  return out + "\n";
+}
+
+std::string troff_options(std::span<const Option> options) {
+  std::string text;
+  for (const Option& option : options) {
+    text += ".TP\n\\fB" + troff(std::string("--") + option.name) + "\\fR";
+    if (option.value) text += " \\fI" + troff(option.value) + "\\fR";
+    text += "\n" + troff(option_help(option)) + "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string overview() {
+  std::string text =
+      "casevault keeps case files and testimonies encrypted, and shows who opened what.\n"
+      "\n"
+      "  casevault [--vault DIR] COMMAND ...\n"
+      "\n";
+  for (const Command& command : commands()) {
+    text += row(std::string(command.name) + " " + command.arguments, command.summary);
+  }
+  text += "\nOptions of all commands:\n";
+  for (const Option& option : global_options()) text += row(option_head(option), option.help);
+  text +=
+      "\nCases are C-1, C-2...; records C-1/E-3 (evidence) and C-1/T-2 (testimony).\n"
+      "More about one command: casevault help COMMAND\n";
+  return text;
+}
+
+std::string help_of(const Command& command) {
+  constexpr std::size_t kColumn = 30;
+  std::string text = usage_of(command) + "\n\n" + command.summary + ".\n\n" + command.description + "\n";
+  if (!command.options.empty()) {
+    text += "\nOptions:\n";
+    for (const Option& option : command.options) text += row(option_head(option), option_help(option), kColumn);
+  }
+  text += "\nExit status:\n" + row("0", "done", kColumn);
+  for (const Errc status : statuses_of(command)) {
+    text += row(std::to_string(static_cast<int>(status)), meaning_of(status), kColumn);
+  }
+  return text + "\nOptions of all commands (--vault, --user, --json, ...): casevault help\n";
+}
+
+std::string man_page() {
+  std::string text =
+      std::string(".TH CASEVAULT 1 \"\" \"casevault ") + kVersion + "\" \"User Commands\"\n" +
+      ".SH NAME\ncasevault \\- keeps case files and testimonies of people whose lawyers are raided\n"
+      ".SH SYNOPSIS\n.B casevault\n[\\fB\\-\\-vault\\fR \\fIDIR\\fR] \\fICOMMAND\\fR [\\fIargument\\fR ...]\n"
+      ".SH DESCRIPTION\n"
+      "A vault is a folder that holds cases, in each case records: evidence (files) and testimonies. Everything in it "
+      "is\n"
+      "encrypted; each person opens it with their own passphrase and reads the cases they were let into. Every access "
+      "is\n"
+      "written to an audit log that cannot be changed unnoticed, before anything is shown.\n"
+      ".PP\nCases are called C\\-1, C\\-2 ...; records C\\-1/E\\-3 (evidence) and C\\-1/T\\-2 (testimony).\n"
+      "Options are never abbreviated. Results go to standard output, all else to standard error; questions are asked\n"
+      "on the terminal. A passphrase is never an argument or an environment variable.\n"
+      ".SH OPTIONS OF ALL COMMANDS\n" +
+      troff_options(global_options()) + ".SH COMMANDS\n";
+  for (const Command& command : commands()) {
+    text += ".SS " + troff(usage_of(command)) + "\n" + troff(command.summary) + ".\n.PP\n" +
+            troff_paragraphs(command.description);
+    text += troff_options(command.options);
+  }
+  text +=
+      ".SH ENVIRONMENT\n.TP\n.B CASEVAULT_DIR\nthe vault's folder, where \\-\\-vault is not given\n"
+      ".TP\n.B CASEVAULT_USER\nwho you are, where \\-\\-user is not given\n.SH EXIT STATUS\n.TP\n.B 0\ndone\n";
+  for (const Errc status : all_statuses()) {
+    text += ".TP\n.B " + std::to_string(static_cast<int>(status)) + "\n" + troff(meaning_of(status)) + "\n";
+  }
+  return text;
+}
+
+}  // namespace casevault

@@ -1,0 +1,76 @@
+#include "cli/program.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+
+#include "cli/cli.h"
+#include "cli/descriptor.h"
+#include "cli/hardening.h"
+#include "crypto/error.h"
+
+namespace casevault {
+namespace {
+
+std::int64_t now_ms() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
+}
+
+std::string login_name() {
+  const passwd* entry = getpwuid(getuid());
+  return entry ? entry->pw_name : "";
+}
+
+std::optional<std::string> variable(const char* name) {
+  const char* value = std::getenv(name);
+  if (!value || !*value) return std::nullopt;
+  return value;
+}
+
+int run_process(const std::vector<std::string>& words, const KdfSettings& kdf) {
+  DescriptorBuffer buffer(STDOUT_FILENO, was_interrupted);
+  std::ostream out(&buffer);
+  Process process = {
+      .out = out,
+      .err = std::cerr,
+      .in = std::cin,
+      .out_is_terminal = isatty(STDOUT_FILENO) == 1,
+      .err_is_terminal = isatty(STDERR_FILENO) == 1,
+      .terminal = "/dev/tty",
+      .variable = variable,
+      .login_name = login_name(),
+      .output_error = [&buffer] { return buffer.error(); },
+      .environment = {.now_ms = now_ms,
+                      .interrupted = was_interrupted,
+                      .device = host_name(),
+                      .new_vault_cost = kdf.new_vault,
+                      .cost_floor = kdf.floor},
+  };
+  return run(process, words);
+}
+
+}  // namespace
+
+int program_main(int argc, char** argv, const KdfSettings& kdf) {
+  std::ios::sync_with_stdio(false);
+  try {
+    harden_process(argc, argv);
+    catch_signals();
+    return run_process({argv + std::min(argc, 1), argv + argc}, kdf);
+  } catch (const std::exception& error) {  // only before `run`, which catches everything itself
+    std::cerr << "casevault: error: " << error.what() << std::endl;
+    return static_cast<int>(Errc::kInternal);
+  }
+}
+
+}  // namespace casevault

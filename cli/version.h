@@ -1,0 +1,7 @@
+#pragma once
+
+namespace casevault {
+
+inline constexpr const char* kVersion = CASEVAULT_VERSION;
+
+}  // namespace casevault

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Installs what casevault needs, builds it, and shows its main job on a sample case in a temporary folder.
+# For Debian 12 or newer, with nothing but apt; it can be run again at any time.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+# shellcheck source=tests/support/install-packages.sh
+. tests/support/install-packages.sh
+
+heading() { printf '\n=== %s\n' "$*"; }
+
+# Shows a command as one would type it, then runs it.
+run() {
+  printf '\n$ %s\n' "$1"
+  eval "$1"
+}
+
+heading "1. Packages"
+install_packages "${build_packages[@]}"
+
+heading "2. Build"
+[[ -f build/release/build.ninja ]] || cmake --preset release -DCASEVAULT_TESTS=OFF
+cmake --build build/release --target casevault_docs -j "$(nproc)"
+program=$PWD/build/release/casevault
+
+demo=$(mktemp -d "${TMPDIR:-/var/tmp}/casevault-quickstart.XXXXXX")
+trap 'rm -rf "$demo"' EXIT
+
+heading "3. A sample case, in $demo"
+tests/support/sample-case.sh "$demo/papers"
+cd "$demo"
+PATH=$(dirname "$program"):$PATH
+unset CASEVAULT_DIR CASEVAULT_USER
+umask 077
+export LC_ALL=C.UTF-8
+ls -l papers
+cat >testimony.txt <<'END'
+Меня вызвали к шести вечера. Телефон забрали на входе и не вернули.
+Следователь сказал, что адвоката можно не ждать. Я ничего не подписала.
+END
+cat <<'END'
+
+The passphrases of this show lie in files, so that it runs by itself. Do not do that: without --passphrase-file,
+casevault asks on the terminal.
+END
+head -c 18 /dev/urandom | base64 >anna.pass
+head -c 18 /dev/urandom | base64 >boris.pass
+anna="casevault --vault office.vault --user anna --passphrase-file anna.pass"
+boris="casevault --vault office.vault --user boris --passphrase-file boris.pass"
+
+heading "4. A vault, and two people who share it"
+run "$anna init --organisation 'Legal Aid' --no-recovery"
+run "$boris user join boris"
+run "$anna --yes user approve boris"
+run "$anna user list"
+
+heading "5. A case: files and a testimony go in"
+run "$anna case new 'The search of 12 March'"
+run "$anna add C-1 papers"
+run "$anna testimony add C-1 - --witness 'Witness A' --language ru --taken-at 2024-03-14 --place Tbilisi \\
+    --consent 'may be used in court, without the name' <testimony.txt"
+run "$anna case grant C-1 boris --right read"
+
+heading "6. Finding and reading, as the colleague"
+run "$boris list C-1"
+run "$boris search следователь"
+testimony=$($boris list C-1 | sed -n 's|.*\(C-1/T-[0-9]*\).*|\1|p')
+run "$boris cat $testimony"
+
+heading "7. Giving it out: plain files, and a manifest that anybody can check"
+run "$boris export C-1 --to for-the-court"
+run "cd for-the-court && sha256sum -c manifest-sha256.txt && cd .."
+
+heading "8. Who saw what, and whether everything is whole"
+run "$anna audit show"
+run "$anna audit verify"
+run "$anna verify"
+
+cat <<END
+
+=== Done. The sample case is deleted again.
+
+The program:     $program
+Installing it:   sudo cmake --install build/release       (with man page and completions)
+All commands:    $program help
+
+To begin for real, choose a folder for the vault, then:
+  $program --vault FOLDER init --organisation 'YOUR OFFICE' --no-recovery
+It asks for a passphrase. Nobody can open the vault without one, not even we: write it down and keep it elsewhere.
+END

@@ -1,0 +1,46 @@
+#include "vault/access/case_keys.h"
+
+#include "crypto/aead.h"
+#include "crypto/kdf.h"
+#include "vault/storage/catalog.h"
+
+namespace casevault {
+namespace {
+
+TitleKey title_key(const CaseKey& key, const CaseId& id) {
+  return derive_key<TitleKey>(key, "casevault/v1/case-title", id);
+}
+
+}  // namespace
+
+Path case_path(const Path& folder, const CaseId& id, std::uint32_t epoch) {
+  return folder / "cases" / (to_hex(id) + "." + std::to_string(epoch) + ".db");
+}
+
+DatabaseKey case_database_key(const CaseKey& key, const CaseId& id, std::uint32_t epoch) {
+  return derive_key<DatabaseKey>(key, "casevault/v1/case-db", concat({id, be32(epoch)}));
+}
+
+CaseKey open_case_key(Session& session, const Grant& grant, const std::string& what) {
+  const auto sealed = session.catalog().blob(grant.sealed_key);
+  const auto plain = sealed ? open_sealed(session.identity().box, *sealed) : std::nullopt;
+  if (!plain || plain->size() != CaseKey::kSize) {
+    throw Error(Errc::kDamaged, what + ": your key to it is lost or damaged", "ask somebody who manages the case to grant it again");
+  }
+  return CaseKey::from_bytes(plain->expose_secret().first<CaseKey::kSize>());
+}
+
+Bytes seal_title(const std::string& title, const CaseId& id, const CaseKey& key) {
+  return aead_seal(title_key(key, id), as_bytes(title), id);
+}
+
+std::string open_title(Session& session, const CaseEntry& entry, const CaseKey& key) {
+  const auto sealed = session.catalog().blob(entry.title);
+  const auto plain = sealed ? aead_open(title_key(key, entry.id), *sealed, entry.id) : std::nullopt;
+  if (!plain) {
+    throw Error(Errc::kDamaged, "C-" + std::to_string(entry.number) + ": its title is lost or damaged", "casevault verify");
+  }
+  return std::string(as_text(plain->expose_secret()));
+}
+
+}  // namespace casevault

@@ -1,0 +1,20 @@
+#pragma once
+#include <string>
+
+#include "vault/storage/catalog_state.h"
+#include "vault/vault.h"
+
+namespace casevault {
+
+/// `cases/<id>.<epoch>.db`: the epoch is in the name, so that the catalogue's commit alone decides which one counts.
+Path case_path(const Path& folder, const CaseId& id, std::uint32_t epoch);
+DatabaseKey case_database_key(const CaseKey& key, const CaseId& id, std::uint32_t epoch);
+
+/// The case key that `grant` seals to this session's user. @throws Error{kDamaged} naming `what`.
+CaseKey open_case_key(Session& session, const Grant& grant, const std::string& what);
+
+Bytes seal_title(const std::string& title, const CaseId& id, const CaseKey& key);
+/// @throws Error{kDamaged}
+std::string open_title(Session& session, const CaseEntry& entry, const CaseKey& key);
+
+}  // namespace casevault

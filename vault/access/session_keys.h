@@ -1,0 +1,52 @@
+#pragma once
+#include "vault/storage/header.h"
+#include "vault/storage/slots.h"
+#include <nlohmann/json_fwd.hpp>
+
+#include "vault/vault.h"
+
+namespace casevault {
+
+/// The secrets of an unlocked session and the files they hang on; for the modules of the vault only.
+struct SessionKeys {
+  Header header;
+  Slots slots;
+  SlotKey slot_key;
+  std::size_t slot = 0;             // where the slot that was opened lies
+  std::uint32_t generation = 0;     // its
+  std::uint32_t slot_epoch = 0;     // the catalogue epoch it holds the key of; behind catalog_epoch after a rotation
+  CatalogKey catalog_key;
+  std::uint32_t catalog_epoch = 0;
+  StateKey state_key;               // follows from catalog_key
+};
+
+StateKey state_key_of(const CatalogKey& key, const VaultId& vault);
+/// What the session's own slot should hold now.
+SlotContents slot_contents(Session& session);
+
+/// No other process works in the vault while this lives: for changing keys. The session's catalogue is refreshed.
+/// @throws Error{kBusy} when others are at work for longer than ten seconds, or changed the keys meanwhile.
+class ExclusiveAccess {
+ public:
+  explicit ExclusiveAccess(Session& session);
+  ~ExclusiveAccess();
+  ExclusiveAccess(const ExclusiveAccess&) = delete;
+  ExclusiveAccess& operator=(const ExclusiveAccess&) = delete;
+
+ private:
+  Session& session_;
+};
+
+/// A catalogue statement of this kind by this user now; the caller adds the rest.
+nlohmann::json new_statement(Session& session, std::string_view kind);
+
+/// Writes `contents` into a free slot under `key`, opens it once, makes the catalogue point to it, then overwrites the old one.
+/// @pre ExclusiveAccess
+void reseal_slot(Session& session, const SlotKey& key);
+
+/// Puts a changed audit key into the session: entries are sealed to the new one from now on.
+void reopen_log(Session& session);
+/// After the catalogue's key was rotated and the new file stands in place.
+void reopen_catalog(Session& session, CatalogKey key, std::uint32_t epoch);
+
+}  // namespace casevault

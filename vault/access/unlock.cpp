@@ -1,0 +1,196 @@
+#include "vault/access/unlock.h"
+
+#include <algorithm>
+
+#include "vault/access/handover.h"
+#include "vault/access/join.h"
+#include "vault/session_parts.h"
+
+namespace casevault {
+namespace {
+
+constexpr int kLockTimeoutMs = 10'000;
+constexpr std::size_t kMaxHeaderSize = 64u << 10;
+
+struct CatalogAccess {
+  CatalogKey key;
+  std::uint32_t epoch = 0;
+  std::optional<HandedOver> handed;  // where the key came from, if not from the slot
+};
+
+/// The newest handover that holds a box for this identity.
+std::optional<HandedOver> newest_handover(const Path& folder, const VaultId& vault, const Identity& identity) {
+  for (const auto epoch : handover_epochs(folder)) {
+    const auto file = read_small_file(handover_path(folder, epoch), kHandoverFileSize);
+    if (!file) continue;
+    auto handed = find_handover(vault, *file, identity);
+    if (handed && handed->epoch == epoch) return handed;
+  }
+  return std::nullopt;
+}
+
+/// The key that the catalogue as it lies there wants: the slot's, or one handed over since. nullopt: this user has none.
+/// A handover whose catalogue never came into place (a crash) is left alone: the file decides.
+std::optional<CatalogAccess> find_catalog_key(const Path& folder, const VaultId& vault, const SlotContents& slot,
+                                              const Identity& identity) {
+  const auto path = folder / "catalog.db";
+  if (slot.catalog_epoch > 0 && Catalog::is_keyed_by(path, slot.catalog_key, slot.catalog_epoch, vault)) {
+    return CatalogAccess{slot.catalog_key.clone(), slot.catalog_epoch, std::nullopt};
+  }
+  auto handed = newest_handover(folder, vault, identity);
+  if (handed && Catalog::is_keyed_by(path, handed->key, handed->epoch, vault)) {
+    return CatalogAccess{handed->key.clone(), handed->epoch, std::move(handed)};
+  }
+  const auto epochs = handover_epochs(folder);
+  const bool rotated_without_me = slot.catalog_epoch > 0 && !epochs.empty() && epochs.front() > slot.catalog_epoch && !handed;
+  const bool never_let_in = slot.catalog_epoch == 0 && !handed;
+  if (rotated_without_me || never_let_in) return std::nullopt;
+  throw Error(Errc::kDamaged, "catalog.db is missing, damaged, or not the one your key belongs to",
+              "restore the whole vault from one copy, then casevault verify");
+}
+
+void check_me(const CatalogState& state, const SlotContents& slot, std::size_t slot_index, const UserKeys& me) {
+  const auto* user = state.find_user(me.id);
+  if (user == nullptr || !user->active) {
+    throw Error(Errc::kNotAllowed, user == nullptr ? "you were not let in yet" : "you were removed from this vault",
+                "ask an owner of the vault");
+  }
+  if (user->keys != me) throw Error(Errc::kDamaged, "your slot and the catalogue disagree about your keys", "casevault verify");
+  const bool current = slot.generation == user->generation && slot_index == user->slot;
+  if (!current && slot.generation <= user->generation) {
+    throw Error(Errc::kWrongPassphrase, "this passphrase was replaced, or an older file slots was put back",
+                "use the newer passphrase, or restore the whole vault from one copy");
+  }
+}
+
+void check_handover(const CatalogState& state, const std::optional<HandedOver>& handed, const UserId& me) {
+  if (!handed) return;
+  const auto* by = state.find_user(handed->by);
+  if (by == nullptr || by->role != Role::kOwner || !verify_handover(state.vault(), *handed, me, by->keys.sign)) {
+    throw Error(Errc::kDamaged, "the catalogue key that was handed to you is not from an owner of this vault: do not go on",
+                "compare the vault's fingerprint with an owner: casevault user fingerprint");
+  }
+}
+
+/// A file outside the catalogue that the catalogue keeps a copy of. Returns true when it had to be put back.
+bool put_back_if_changed(const Catalog& catalog, const Path& path, const Sha256Digest& expected, std::size_t max_size) {
+  std::optional<Bytes> file;
+  try {
+    file = read_small_file(path, max_size);
+  } catch (const Error&) {
+    file.reset();  // longer than it may be: as good as missing
+  }
+  if (file && sha256(*file) == expected) return false;
+  const auto copy = catalog.blob(expected);
+  if (!copy) throw Error(Errc::kDamaged, "catalog.db: the copy of " + path.filename().string() + " is missing", "casevault verify");
+  replace_file(path, *copy);
+  return true;
+}
+
+void put_back_files(SessionParts& parts) {
+  const auto& state = parts.catalog.state();
+  if (put_back_if_changed(parts.catalog, parts.folder / "vault.json", state.header_hash(), kMaxHeaderSize)) {
+    parts.warnings.push_back("vault.json was not the newest one; it was put back from the catalogue's copy");
+    const auto file = read_small_file(parts.folder / "vault.json", kMaxHeaderSize);
+    parts.keys.header = parse_header(*file, parts.environment.cost_floor);
+    parts.log = AuditLog::open(parts.folder / "audit", parts.keys.header.vault_id, parts.keys.header.audit_key, parts.environment);
+  }
+  const auto handover = handover_path(parts.folder, state.epoch());
+  if (put_back_if_changed(parts.catalog, handover, state.handover_hash(), kHandoverFileSize)) {
+    parts.warnings.push_back("handover/" + handover.filename().string() +
+                             " was missing or changed; it was put back from the catalogue's copy");
+  }
+}
+
+bool log_holds(const AuditLog& log, const LogCite& cite) {
+  return cite.size <= log.head().size && log.root_at(cite.size) == cite.root;
+}
+
+/// The log against what the catalogue saw of it, and the catalogue against what the log saw of it.
+void check_freshness(SessionParts& parts) {
+  const auto& state = parts.catalog.state();
+  if (!log_holds(parts.log, parts.catalog.log_head()) || !log_holds(parts.log, state.last_cite())) {
+    parts.log_matches = false;
+    parts.warnings.push_back(
+        "the audit log does not match what the catalogue last saw of it: it was cut short, replaced or changed; run casevault verify");
+  }
+  const auto seen = parts.log.newest_state(parts.keys.state_key);
+  if (seen && chain_hash_at(parts.catalog.database(), seen->count) != seen->hash) {
+    throw Error(Errc::kDamaged, "catalog.db is older than the audit log shows, or another one: it was rolled back",
+                "restore the whole vault from one copy, not single files");
+  }
+}
+
+/// Databases of epochs that are over: a crash left them. The shared lock is held, so nobody is rotating now.
+void remove_old_case_files(const SessionParts& parts) {
+  const auto folder = parts.folder / "cases";
+  for (const auto& name : list_directory(folder)) {
+    const auto id = array_from_hex<16>(std::string_view(name).substr(0, 32));
+    const auto* entry = id ? parts.catalog.state().find_case(*id) : nullptr;
+    if (entry == nullptr || entry->epoch == 0) continue;
+    const auto current = to_hex(entry->id) + "." + std::to_string(entry->epoch) + ".db";
+    if (!name.starts_with(current)) remove_file(folder / name);
+  }
+}
+
+Slots::Found open_own_slot(const Path& folder, const Header& header, const Slots& slots, const SlotKey& key,
+                           const std::string& user) {
+  auto found = slots.find(header, key);
+  if (found && found->contents.root == header.root_key) return std::move(*found);
+  if (found) {
+    throw Error(Errc::kDamaged, "vault.json is not the one this vault was made with: it was replaced",
+                "restore vault.json from a copy of the vault");
+  }
+  if (waits_for_approval(folder, header, key)) {
+    throw Error(Errc::kNotAllowed, "you were not let in yet", "ask an owner to run: casevault user approve " + user);
+  }
+  throw Error(Errc::kWrongPassphrase, "wrong passphrase or user", "check the name after --user and type the passphrase again");
+}
+
+std::unique_ptr<SessionParts> open_session(const Path& folder, const Header& header, const Environment& environment,
+                                             const std::string& user, const SecretBytes& passphrase, Slots slots) {
+  auto slot_key = derive_slot_key(header, user, passphrase);
+  const auto [index, slot] = open_own_slot(folder, header, slots, slot_key, user);
+  Identity identity{slot.user, SigningKey::from_seed(slot.signing_seed.clone()),
+                    BoxKeyPair::from_secret(slot.box_secret.clone())};
+  auto access = find_catalog_key(folder, header.vault_id, slot, identity);
+  if (!access) {
+    throw Error(Errc::kNotAllowed,
+                slot.catalog_epoch == 0 ? "you were not let in yet" : "you were removed from this vault",
+                "ask an owner of the vault");
+  }
+  auto catalog = Catalog::open(folder / "catalog.db", access->key, access->epoch, header.vault_id, header.root_key);
+  check_me(catalog.state(), slot, index, public_half(identity, user));
+  check_handover(catalog.state(), access->handed, identity.id);
+
+  auto state_key = state_key_of(access->key, header.vault_id);
+  auto log = AuditLog::open(folder / "audit", header.vault_id, header.audit_key, environment);
+  auto parts = std::unique_ptr<SessionParts>(new SessionParts{
+      folder, environment, user,
+      SessionKeys{header, std::move(slots), std::move(slot_key), index, slot.generation, slot.catalog_epoch,
+                  std::move(access->key), access->epoch, std::move(state_key)},
+      std::move(identity), BodyStore(folder / "bodies"), std::move(log), std::move(catalog), true, {}});
+  check_freshness(*parts);
+  put_back_files(*parts);
+  remove_old_case_files(*parts);
+  return parts;
+}
+
+}  // namespace
+
+std::unique_ptr<SessionParts> unlock_vault(const Path& folder, const Header& header, const Environment& environment,
+                                             const std::string& user, const SecretBytes& passphrase) {
+  auto slots = Slots::open(folder / "slots");
+  slots.file().lock(File::Lock::kShared, kLockTimeoutMs);
+  auto log = AuditLog::open(folder / "audit", header.vault_id, header.audit_key, environment);
+  try {
+    return open_session(folder, header, environment, user, passphrase, std::move(slots));
+  } catch (const Error& error) {
+    // There is no session: the entry is sealed to the audit key and signed by nobody.
+    log.append({"unlock", user.substr(0, kMaxAuditObjects), error.code() == Errc::kWrongPassphrase ? "failed" : "refused"}, nullptr,
+               nullptr);
+    throw;
+  }
+}
+
+}  // namespace casevault

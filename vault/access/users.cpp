@@ -1,0 +1,264 @@
+#include "vault/access/users.h"
+
+#include <algorithm>
+
+#include "crypto/random.h"
+#include "vault/access/case_access.h"
+#include "vault/access/handover.h"
+#include "vault/access/join.h"
+#include "vault/access/role_keys.h"
+#include "vault/access/session_keys.h"
+#include "vault/audit/log.h"
+#include "vault/storage/catalog.h"
+#include "vault/storage/json.h"
+
+namespace casevault {
+namespace {
+
+void require_owner(Session& session, std::string_view action, const std::string& object) {
+  if (session.role() != Role::kOwner) session.refuse(action, object, "only an owner of the vault may do this");
+}
+
+RoleKeys own_role_keys(Session& session) {
+  auto keys = open_role_keys(session.catalog(), session.identity());
+  if (!keys) throw Error(Errc::kInternal, "an owner without role keys");
+  return std::move(*keys);
+}
+
+std::vector<UserKeys> keys_of_active_users(const CatalogState& state) {
+  std::vector<UserKeys> keys;
+  for (const auto* user : state.active_users()) keys.push_back(user->keys);
+  return keys;
+}
+
+PendingJoin find_request(Session& session, const RoleKeys& role_keys, const std::string& name) {
+  auto pending = read_join_requests(session.folder(), session.keys().header.vault_id, role_keys.audit);
+  std::erase_if(pending.requests, [&](const PendingJoin& p) { return p.request.keys.name != name; });
+  if (pending.requests.empty()) {
+    throw Error(Errc::kNotFound, "nobody by that name asks to be let in", "they type first: casevault user join " + name);
+  }
+  if (pending.requests.size() > 1) {
+    throw Error(Errc::kUsage, "several requests carry that name: somebody may be pretending to be them",
+                "ask them to join again under another name");
+  }
+  return std::move(pending.requests.front());
+}
+
+void require_free(const CatalogState& state, const std::string& name) {
+  if (state.find_user(name) == nullptr) return;
+  throw Error(Errc::kUsage, "there is a user of that name already", "ask them to join under another name");
+}
+
+/// The one catalogue change that makes somebody a user.
+void certify(Session& session, const PendingJoin& pending, Role role, const RoleKeys& role_keys, std::size_t slot) {
+  const auto& keys = session.keys();
+  Catalog::Update update(session.catalog());
+  require_free(update.state(), pending.request.keys.name);
+  auto users = keys_of_active_users(update.state());
+  users.push_back(pending.request.keys);
+  const auto handover = encode_handover(keys.header.vault_id, keys.catalog_key, keys.catalog_epoch, session.identity(), users);
+  auto statement = new_statement(session, "user");
+  statement["user"] = user_to_json(pending.request.keys);
+  statement["role"] = to_string(role);
+  statement["slot"] = slot;
+  statement["generation"] = 1;
+  statement["slot_hash"] = to_hex(sha256(pending.slot));
+  statement["role_keys"] = role == Role::kMember ? std::string()
+                                                 : to_hex(update.put_blob(seal_role_keys(
+                                                       role_keys.clone(role == Role::kOwner), pending.request.keys.box)));
+  update.erase_blob(update.state().handover_hash());
+  statement["handover"] = to_hex(update.put_blob(handover));
+  update.append(statement, session.identity().signing);
+  update.commit();
+  replace_file(handover_path(session.folder(), keys.catalog_epoch), handover);
+}
+
+/// The objects of an audit entry that name records, or whole cases ("C-1").
+std::vector<std::string> object_names(const std::string& objects) {
+  std::vector<std::string> names;
+  std::size_t start = 0;
+  while (start < objects.size()) {
+    auto end = objects.find(", ", start);
+    if (end == std::string::npos) end = objects.size();
+    names.push_back(objects.substr(start, end - start));
+    start = end + 2;
+  }
+  return names;
+}
+
+std::int64_t case_number_of(const std::string& object) {
+  const auto name = parse_object_name(object.substr(0, object.find_first_of("/ .")));
+  return name ? name->case_number : 0;
+}
+
+/// Everything that a rotation of the catalogue key puts into the new catalogue.
+struct NewEpoch {
+  CatalogKey key = CatalogKey::random();
+  std::uint32_t epoch = 0;
+  Header header;
+  std::optional<Bytes> header_file;  // when the audit key changes too
+  Bytes handover;
+};
+
+/// @returns the statement's "role_keys": the new audit key for everyone who reads the log.
+nlohmann::json hand_out_role_keys(Catalog::Update& update, const RoleKeys& role_keys) {
+  auto list = nlohmann::json::array();
+  for (const auto* user : update.state().active_users()) {
+    if (user->role == Role::kMember) continue;
+    update.erase_blob(*user->role_keys);
+    const auto hash = update.put_blob(seal_role_keys(role_keys.clone(user->role == Role::kOwner), user->keys.box));
+    list.push_back({{"user", to_hex(user->keys.id)}, {"key", to_hex(hash)}});
+  }
+  return list;
+}
+
+void append_removal(Session& session, Catalog& target, const User& removed, RoleKeys& role_keys, NewEpoch& next) {
+  const auto& keys = session.keys();
+  Catalog::Update update(target);
+  auto removal = new_statement(session, "remove");
+  removal["user"] = to_hex(removed.keys.id);
+  update.append(removal, session.identity().signing);
+
+  auto statement = new_statement(session, "epoch");
+  statement["epoch"] = next.epoch;
+  statement["header"] = to_hex(update.state().header_hash());
+  statement["role_keys"] = nlohmann::json::array();
+  if (removed.role != Role::kMember) {
+    update.erase_blob(*removed.role_keys);
+    role_keys.audit.push_back(BoxKeyPair::random());
+    next.header.audit_key = role_keys.audit.back().public_key;
+    next.header_file = encode_header(next.header, SigningKey::from_seed(role_keys.root->clone()));
+    statement["header"] = to_hex(update.put_blob(*next.header_file));
+    statement["role_keys"] = hand_out_role_keys(update, role_keys);
+  }
+  next.handover = encode_handover(keys.header.vault_id, next.key, next.epoch, session.identity(),
+                                  keys_of_active_users(update.state()));
+  update.erase_blob(update.state().handover_hash());
+  statement["handover"] = to_hex(update.put_blob(next.handover));
+  update.append(statement, session.identity().signing);
+  update.commit();
+}
+
+/// Order: handover durable, then the new catalogue in place (from here on the user is out), then what follows from it. A crash after that is
+/// mended at the next unlock.
+void rotate_catalog(Session& session, const User& removed) {
+  auto& keys = session.keys();
+  auto role_keys = own_role_keys(session);
+  NewEpoch next;
+  next.epoch = keys.catalog_epoch + 1;
+  next.header = keys.header;
+  const auto partial = session.folder() / ("." + to_hex(random_array<8>()) + ".partial");
+  {
+    auto target = session.catalog().copy_to(partial, next.key, next.epoch);
+    append_removal(session, target, removed, role_keys, next);
+  }
+  remove_file(partial.string() + "-journal");
+  replace_file(handover_path(session.folder(), next.epoch), next.handover);
+  replace_by_rename(partial, session.folder() / "catalog.db");
+  reopen_catalog(session, std::move(next.key), next.epoch);
+
+  keys.slots.erase(removed.slot);
+  if (next.header_file) {
+    replace_file(session.folder() / "vault.json", *next.header_file);
+    keys.header = next.header;
+    reopen_log(session);
+  }
+  remove_file(handover_path(session.folder(), next.epoch - 1));
+  reseal_slot(session, keys.slot_key);
+}
+
+}  // namespace
+
+std::vector<JoinRequest> pending_requests(Session& session) {
+  require_owner(session, "user-list", "");
+  const auto role_keys = own_role_keys(session);
+  std::vector<JoinRequest> requests;
+  for (auto& pending : read_join_requests(session.folder(), session.keys().header.vault_id, role_keys.audit).requests) {
+    requests.push_back(std::move(pending.request));
+  }
+  return requests;
+}
+
+bool approve_user(Session& session, const std::string& name, Role role,
+                  const std::function<bool(const JoinRequest&)>& confirm) {
+  require_owner(session, "user-approve", name);
+  const auto role_keys = own_role_keys(session);
+  const auto pending = find_request(session, role_keys, name);
+  require_free(session.state(), name);
+  if (!confirm(pending.request)) {
+    session.record("user-approve", name, "declined");
+    return false;
+  }
+  session.record("user-approve", name, "begun");
+  const ExclusiveAccess exclusive(session);
+  const auto slot = session.state().free_slot(read_be64(random_array<8>()));
+  if (!slot) throw Error(Errc::kUsage, "all 64 slots are in use", "casevault user remove NAME");
+  session.keys().slots.write(*slot, pending.slot);
+  certify(session, pending, role, role_keys, *slot);
+  remove_file(pending.path);
+  session.record("user-approve", name);
+  return true;
+}
+
+RemovalReport remove_user(Session& session, const std::string& name) {
+  require_owner(session, "user-remove", name);
+  const auto* found = session.state().find_user(name);
+  if (found == nullptr) throw Error(Errc::kNotFound, "there is no user of that name", "casevault user list");
+  if (found->keys.id == session.user_id()) {
+    throw Error(Errc::kUsage, "you cannot remove yourself", "ask another owner to do it");
+  }
+  session.record("user-remove", name, "begun");
+  const auto removed = *found;
+  RemovalReport report;
+  report.audit_readable = true;
+  report.opened = opened_by(session, removed.keys.id, 0);
+  {
+    const ExclusiveAccess exclusive(session);
+    rotate_catalog(session, removed);
+  }
+  session.record("user-remove", name);
+  for (const auto& [number, entry] : session.state().cases()) {
+    if (!session.state().needs_rotation(entry)) continue;
+    const auto* grant = session.state().grant_of(entry, session.user_id());
+    (grant != nullptr && grant->right >= Right::kAdd ? report.rotated : report.to_be_rotated).push_back(number);
+  }
+  for (const auto number : report.rotated) {
+    const auto object = "C-" + std::to_string(number);
+    auto open = open_case(session, number, Right::kAdd, "case-rekey", object);
+    rotate_case(session, open, {});
+    session.record("case-rekey", object);
+  }
+  return report;
+}
+
+void change_passphrase(Session& session, const SecretBytes& new_passphrase) {
+  session.record("user-passphrase", session.user_name(), "begun");
+  const ExclusiveAccess exclusive(session);
+  auto& keys = session.keys();
+  auto slot_key = derive_slot_key(keys.header, session.user_name(), new_passphrase);
+  reseal_slot(session, slot_key);
+  keys.slot_key = std::move(slot_key);
+  session.record("user-passphrase", session.user_name());
+}
+
+std::vector<OpenedBefore> opened_by(Session& session, UserId user, std::int64_t case_number) {
+  const auto role_keys = open_role_keys(session.catalog(), session.identity());
+  std::map<std::int64_t, std::vector<std::string>> opened;
+  if (!role_keys) return {};
+  session.log().read_all(role_keys->audit, session.state(), [&](std::uint64_t, const std::optional<OpenedEntry>& entry) {
+    if (!entry || !entry->by || *entry->by != user || entry->event.outcome == "refused") return;
+    static constexpr std::array<std::string_view, 5> kOpening = {"show", "history", "cat", "export", "search"};
+    if (std::ranges::find(kOpening, entry->event.action) == kOpening.end()) return;
+    for (const auto& name : object_names(entry->event.objects)) {
+      const auto number = case_number_of(name);
+      if (number == 0 || (case_number != 0 && number != case_number)) continue;
+      auto& names = opened[number];
+      if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+    }
+  });
+  std::vector<OpenedBefore> report;
+  for (auto& [number, names] : opened) report.push_back({number, std::move(names)});
+  return report;
+}
+
+}  // namespace casevault

@@ -1,0 +1,36 @@
+#pragma once
+#include <functional>
+
+#include "vault/access/case_access.h"
+#include "vault/records/gather.h"
+#include "vault/records/intake.h"
+
+namespace casevault {
+
+/// Puts batches into an open case: bodies synced, then one transaction, then the head published and the audit entry written. What a call
+/// returns is there to stay. A crash leaves at most bodies without a record.
+class Committer {
+ public:
+  Committer(Session& session, OpenCase& open, std::string action) : session_(session), open_(open), action_(std::move(action)) {}
+
+  /// Each file becomes a new record, unless the case has its content already.
+  std::vector<Added> add_records(Batch& batch, RecordKind kind);
+  /// The batch's one file becomes a version of a record, unless it is what `newest` holds already.
+  Added add_version(Batch& batch, const Version& newest);
+
+ private:
+  using Write = std::function<void(CaseStore::Appender& appender)>;
+  void drop_known_bodies(Batch& batch);
+  void write(Batch& batch, const Write& write);
+  void append(CaseStore::Appender& appender, Batch& batch, ReadyFile& file, RecordId record, std::int64_t version);
+  Added report(const ReadyFile& file, RecordId record, std::int64_t version, bool already_there) const;
+
+  Session& session_;
+  OpenCase& open_;
+  std::string action_;
+};
+
+/// Removes bodies of this case that no record refers to: of a process that was cut off.
+void remove_leftovers(const Session& session, const OpenCase& open);
+
+}  // namespace casevault

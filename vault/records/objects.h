@@ -1,0 +1,44 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vault/access/case_access.h"
+#include "vault/records/record.h"
+
+namespace casevault {
+
+std::string case_label(std::int64_t case_number);                      // "C-1"
+std::string record_label(std::int64_t case_number, RecordId record);   // "C-1/E-3"
+
+/// For the audit log: in order, runs drawn together, "C-1/E-3..E-90, C-1/T-1"; the case alone where there are none.
+std::string object_ranges(std::int64_t case_number, std::vector<RecordId> records);
+
+/// "2026-03-04", UTC, of Unix milliseconds.
+std::string to_date(std::int64_t time_ms);
+
+/// The record of an object name. @throws Error{kUsage} when it names a case alone.
+RecordId require_record(const ObjectName& object);
+
+/// The record in an open case. @throws Error{kNotFound}
+Record find_record(const OpenCase& open, RecordId id);
+/// Its newest version, or the one asked for. @throws Error{kNotFound}, also for what was withdrawn.
+const Version& find_version(const OpenCase& open, const Record& record, std::optional<std::int64_t> number);
+/// The signature and the right of whoever added each version and withdrew the record. @throws Error{kDamaged}
+void check_version(const Session& session, const OpenCase& open, const Version& version);
+void check_versions(const Session& session, const OpenCase& open, const Record& record);
+
+/// Runs `work`; damage that it names by record alone is named with the case.
+template <typename Work>
+auto in_case(std::int64_t case_number, const Work& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    const std::string what = error.what();
+    const bool names_record = what.starts_with("E-") || what.starts_with("T-");
+    if (error.code() != Errc::kDamaged || !names_record) throw;
+    throw Error(error.code(), case_label(case_number) + "/" + what, error.hint());
+  }
+}
+
+}  // namespace casevault

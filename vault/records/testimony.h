@@ -1,0 +1,12 @@
+#pragma once
+#include "vault/access/case_access.h"
+#include "vault/records/intake.h"
+#include "vault/records/walk.h"
+
+namespace casevault {
+
+/// A new version of a testimony from the one file of `list`, which must be text; its facts, title and tags stay.
+/// @pre the case is open for adding, and the attempt is logged.
+Added update_testimony(Session& session, OpenCase& open, const Version& newest, const SourceList& list);
+
+}  // namespace casevault

@@ -1,0 +1,23 @@
+#pragma once
+#include "vault/access/session_keys.h"
+#include "vault/audit/log.h"
+#include "vault/storage/bodies.h"
+#include "vault/storage/catalog.h"
+
+namespace casevault {
+
+/// What an unlocked session consists of. The order matters: the catalogue and the log are closed before the lock on `slots` goes.
+struct SessionParts {
+  Path folder;
+  Environment environment;
+  std::string user_name;
+  SessionKeys keys;
+  Identity identity;
+  BodyStore bodies;
+  AuditLog log;
+  Catalog catalog;
+  bool log_matches = true;  // else the catalogue keeps the head it had: the mismatch must not be forgotten
+  std::vector<std::string> warnings;
+};
+
+}  // namespace casevault

@@ -1,0 +1,127 @@
+#include "vault/storage/case_store.h"
+
+#include <algorithm>
+
+#include "vault/records/statement.h"
+#include "vault/storage/case_rows.h"
+
+namespace casevault {
+namespace {
+
+constexpr int kSchemaVersion = 1;
+
+// `texts`: the searchable text of a content; null where the content itself, kept in `contents`, is the text. The index keeps no text,
+// so it is made anew from these when the database is copied.
+std::string schema() {
+  return std::string(kChainSchema) +
+         "CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;"
+         "CREATE TABLE versions(change INTEGER PRIMARY KEY REFERENCES changes(number), kind TEXT NOT NULL, record INTEGER NOT NULL,"
+         " version INTEGER NOT NULL, details TEXT, sha256 BLOB, body TEXT, file_key BLOB, UNIQUE(kind, record, version)) STRICT;"
+         "CREATE INDEX versions_sha256 ON versions(sha256) WHERE sha256 IS NOT NULL;"
+         "CREATE INDEX versions_body ON versions(body) WHERE body IS NOT NULL;"
+         "CREATE TABLE contents(change INTEGER PRIMARY KEY REFERENCES versions(change), data BLOB NOT NULL) STRICT;"
+         "CREATE TABLE texts(change INTEGER PRIMARY KEY REFERENCES versions(change), text TEXT) STRICT;"
+         "CREATE VIRTUAL TABLE search USING fts5(text, content='', columnsize=0, tokenize='unicode61 remove_diacritics 2');";
+}
+
+void put_meta(const Database& database, std::string_view key, ByteView value) {
+  database.prepare("INSERT INTO meta(key, value) VALUES(?, ?)").bind(1, key).bind(2, value).run();
+}
+
+template <std::size_t N>
+ByteArray<N> get_meta(const Database& database, std::string_view key) {
+  auto query = database.prepare("SELECT value FROM meta WHERE key = ?");
+  query.bind(1, key);
+  if (!query.step() || query.blob_view(0).size() != N) {
+    throw Error(Errc::kDamaged, database.path().filename().string() + " is damaged: it does not say whose it is", "casevault verify");
+  }
+  return to_array<N>(query.blob_view(0));
+}
+
+// Only this record's statements are parsed: a canonical statement about it holds its name in just this way.
+CaseReplay replay_record(const Database& database, const CaseId& case_id, RecordId id) {
+  auto query = database.prepare("SELECT number, statement FROM changes WHERE instr(statement, ?) ORDER BY number");
+  query.bind(1, std::string_view("\"record\":\"" + to_string(id) + "\""));
+  CaseReplay replay(case_id);
+  while (query.step()) replay.add(static_cast<std::uint64_t>(query.integer(0)), query.text(1));
+  return replay;
+}
+
+}  // namespace
+
+ContentView view_of(const ContentRef& content) {
+  if (const auto* body = std::get_if<BodyRef>(&content)) return {{}, body};
+  return {std::get<Bytes>(content), nullptr};
+}
+
+CaseStore CaseStore::create(const Path& path, const DatabaseKey& key, const CaseId& id, const BodyNameKey& name_key) {
+  auto database = Database::create(path, key, schema().c_str(), kSchemaVersion);
+  Transaction transaction(database);
+  put_meta(database, "case", id);
+  put_meta(database, "body-names", name_key.expose_secret());
+  transaction.commit();
+  return CaseStore(std::move(database), id, name_key.clone());
+}
+
+CaseStore CaseStore::open(const Path& path, const DatabaseKey& key, const CaseId& id) {
+  auto database = Database::open(path, key, kSchemaVersion);
+  if (get_meta<16>(database, "case") != id) {
+    throw Error(Errc::kDamaged, path.filename().string() + " belongs to another case", "casevault verify");
+  }
+  auto name_key = BodyNameKey::from_bytes(get_meta<BodyNameKey::kSize>(database, "body-names"));
+  return CaseStore(std::move(database), id, std::move(name_key));
+}
+
+std::vector<Record> CaseStore::records() const {
+  CaseReplay replay(id_);
+  for (const auto& change : read_chain(database_)) replay.add(change.number, change.statement);
+  return replay.finish(database_);
+}
+
+std::optional<Record> CaseStore::record(RecordId id) const {
+  auto replay = replay_record(database_, id_, id);
+  auto records = replay.finish(database_);
+  const auto found = std::ranges::find(records, id, &Record::id);
+  if (found == records.end()) return std::nullopt;
+  return std::move(*found);
+}
+
+std::optional<Record> CaseStore::record_without_details(RecordId id) const {
+  const auto replay = replay_record(database_, id_, id);
+  const auto found = replay.records().find(id);
+  if (found == replay.records().end()) return std::nullopt;
+  return found->second;
+}
+
+std::optional<CaseStore::Place> CaseStore::find_content(const Sha256Digest& sha256) const {
+  return ContentFinder(*this).find(sha256);
+}
+
+Change CaseStore::change(std::uint64_t number) const {
+  auto query = database_.prepare("SELECT statement, signature, hash FROM changes WHERE number = ?");
+  query.bind(1, static_cast<std::int64_t>(number));
+  if (!query.step() || query.blob_view(1).size() != 64 || query.blob_view(2).size() != 32) {
+    throw Error(Errc::kDamaged, database_.path().filename().string() + ": change " + std::to_string(number) + " is missing or malformed",
+                "casevault verify");
+  }
+  return {number, query.text(0), to_array<64>(query.blob_view(1)), to_array<32>(query.blob_view(2))};
+}
+
+ContentRef CaseStore::content(const Version& version) const {
+  require(version.details.has_value(), "a withdrawn version has no content");
+  return ContentRows(database_).content(version);
+}
+
+bool CaseStore::is_body_referenced(const std::string& name) const {
+  auto query = database_.prepare("SELECT 1 FROM versions WHERE body = ?");
+  return query.bind(1, std::string_view(name)).step();
+}
+
+std::vector<std::string> CaseStore::body_names() const {
+  auto query = database_.prepare("SELECT body FROM versions WHERE body IS NOT NULL ORDER BY body");
+  std::vector<std::string> names;
+  while (query.step()) names.push_back(query.text(0));
+  return names;
+}
+
+}  // namespace casevault

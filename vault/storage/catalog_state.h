@@ -1,0 +1,141 @@
+#pragma once
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "crypto/merkle.h"
+#include "vault/access/identity.h"
+#include "vault/storage/chain.h"
+
+namespace casevault {
+
+/// A state of the audit log that a signed statement was made after.
+struct LogCite {
+  std::uint64_t size = 0;  // entries
+  TreeHash root{};
+};
+
+struct User {
+  UserKeys keys;
+  Role role = Role::kMember;
+  bool active = true;
+  std::size_t slot = 0;
+  std::uint32_t generation = 0;    // of the slot
+  Sha256Digest slot_hash{};
+  std::optional<Sha256Digest> role_keys;  // sealed keys of owners and auditors, in the table `sealed`
+  UserId approved_by{};
+  std::int64_t since_ms = 0;
+  std::int64_t removed_ms = 0;     // 0 while active
+};
+
+struct Grant {
+  UserId user{};
+  Right right = Right::kRead;
+  std::uint32_t epoch = 0;
+  UserId granter{};
+  std::int64_t time_ms = 0;
+  std::uint64_t log_size = 0;      // in force for statements that cite at least this
+  Sha256Digest sealed_key{};       // hash of the case key sealed to the user's box key
+};
+
+struct CaseEntry {
+  CaseId id{};
+  std::int64_t number = 0;         // C-n
+  UserId creator{};
+  std::int64_t created_ms = 0;
+  std::uint32_t epoch = 0;         // current; 0 before the first
+  Sha256Digest title{};            // hash of the sealed title
+  ChainHead head;                  // of the case's chain, as last published
+  bool closed = false;
+  std::vector<Grant> grants;       // of all epochs, in order
+};
+
+/// What the catalogue's chain says, replayed in order: every statement is checked against the state before it (signature, role,
+/// right), so the store is trusted for nothing. No I/O.
+///
+/// The statements (docs/format.md section 7), all with "by", "time", "log_size", "log_root":
+///   found       organisation, user, certificate (by the root key), slot, header hash; the first one, by the first owner
+///   user        user, role, slot, handover; by an owner
+///   remove      user; by an owner
+///   slot        slot, generation, hash; by the user whose it is
+///   epoch       catalogue epoch, header, handover, role keys; by an owner
+///   case        case, number; by an owner or member
+///   case-epoch  case, epoch, title, grants; the first by the creator; later ones by somebody who may add, re-granting
+///               nobody more than they had; leaving out an active user takes the manage right
+///   grant       case, epoch, user, right, key; by somebody who may manage
+///   case-head   case, epoch, count, hash; by somebody who may add
+///   close       case; by somebody who may manage
+class CatalogState {
+ public:
+  CatalogState(const VaultId& vault, const VerifyKey& root) : vault_(vault), root_(root) {}
+
+  /// @throws Error{kDamaged} naming the change, when it is not what that person could do at that point. `check_signature` is false
+  /// only for heads that a later one supersedes; `verify` checks all.
+  void apply(const Change& change, bool check_signature = true);
+
+  const VaultId& vault() const { return vault_; }
+  const VerifyKey& root() const { return root_; }
+  const ChainHead& head() const { return head_; }
+  const std::string& organisation() const { return organisation_; }
+  std::uint32_t epoch() const { return epoch_; }
+  const Sha256Digest& header_hash() const { return header_hash_; }
+  const std::vector<Sha256Digest>& earlier_header_hashes() const { return earlier_headers_; }
+  const Sha256Digest& handover_hash() const { return handover_hash_; }
+  const std::map<UserId, User>& users() const { return users_; }
+  const std::map<std::int64_t, CaseEntry>& cases() const { return cases_; }
+  const LogCite& last_cite() const { return last_cite_; }
+
+  /// nullptr when there is none; also removed users.
+  const User* find_user(const UserId& id) const;
+  /// Only active users.
+  const User* find_user(std::string_view name) const;
+  const CaseEntry* find_case(std::int64_t number) const;
+  const CaseEntry* find_case(const CaseId& id) const;
+  std::vector<const User*> active_users() const;
+  std::optional<std::size_t> free_slot(std::uint64_t random) const;
+
+  /// The grant in force in the case's current epoch; nullptr when there is none or the user is not active.
+  const Grant* grant_of(const CaseEntry& entry, const UserId& user) const;
+  /// What a statement of `epoch` that cites `log_size` could rely on, whatever happened later. nullopt: no right.
+  std::optional<Right> right_at(const CaseEntry& entry, std::uint32_t epoch, const UserId& user, std::uint64_t log_size) const;
+  /// Somebody removed from the vault still holds the current case key.
+  bool needs_rotation(const CaseEntry& entry) const;
+
+ private:
+  struct Context;
+  void found(Context& context);
+  void add_user(Context& context);
+  void remove_user(Context& context);
+  void move_slot(Context& context);
+  void new_epoch(Context& context);
+  void new_case(Context& context);
+  void new_case_epoch(Context& context);
+  void grant(Context& context);
+  void case_head(Context& context);
+  void close(Context& context);
+  CaseEntry& case_of(Context& context);
+  void take_slot(Context& context, User& user);
+  bool slot_is_taken(std::size_t slot) const;
+
+  VaultId vault_;
+  VerifyKey root_;
+  ChainHead head_;
+  LogCite last_cite_;
+  std::string organisation_;
+  std::uint32_t epoch_ = 0;
+  Sha256Digest header_hash_{};
+  std::vector<Sha256Digest> earlier_headers_;
+  Sha256Digest handover_hash_{};
+  std::map<UserId, User> users_;
+  std::map<std::int64_t, CaseEntry> cases_;
+};
+
+nlohmann::json user_to_json(const UserKeys& keys);
+/// Strict. @throws Error{kDamaged} naming `what`.
+UserKeys user_from_json(const nlohmann::json& object, const std::string& what);
+inline constexpr std::string_view kRootCertificateDomain = "casevault/v1/root-certificate";
+/// What the root key signs for the first owner.
+Bytes root_certificate_message(const VaultId& vault, const UserKeys& keys);
+
+}  // namespace casevault

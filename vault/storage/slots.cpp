@@ -1,0 +1,170 @@
+#include "vault/storage/slots.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "crypto/aead.h"
+#include "crypto/random.h"
+
+namespace casevault {
+namespace {
+
+constexpr std::size_t kCommitmentSize = 32;
+constexpr std::size_t kNonceSize = 24;
+constexpr std::size_t kContentsSize = kSlotSize - kCommitmentSize - kAeadOverhead;
+constexpr std::string_view kMagic = "CVS1";
+constexpr std::size_t kUsedSize = 4 + 16 + 4 + 32 + 32 + 32 + 4 + 32;
+static_assert(kUsedSize <= kContentsSize);
+
+Bytes associated_data(const Header& header) {
+  return concat({as_bytes("casevault/v1/slot/user"), header.vault_id, be32(kFormatVersion), be32(header.cost.passes),
+                 be64(header.cost.memory_bytes)});
+}
+
+ByteArray<kCommitmentSize> commitment(const SlotKey& key, ByteView nonce) {
+  ByteArray<kCommitmentSize> out;
+  derive_bytes(key.expose_secret(), "casevault/v1/slot-commitment", nonce, out);
+  return out;
+}
+
+SlotKey sealing_key(const SlotKey& key) { return derive_key<SlotKey>(key, "casevault/v1/slot-seal"); }
+
+/// Copies pieces one after the other into guarded memory.
+class Writer {
+ public:
+  explicit Writer(std::span<std::byte> out) : out_(out) {}
+  void put(ByteView piece) {
+    std::copy(piece.begin(), piece.end(), out_.begin());
+    out_ = out_.subspan(piece.size());
+  }
+
+ private:
+  std::span<std::byte> out_;
+};
+
+class Reader {
+ public:
+  explicit Reader(ByteView in) : in_(in) {}
+  template <std::size_t N>
+  std::span<const std::byte, N> take() {
+    const auto piece = in_.first<N>();
+    in_ = in_.subspan(N);
+    return piece;
+  }
+  ByteView rest() const { return in_; }
+
+ private:
+  ByteView in_;
+};
+
+SecretBytes encode_contents(const SlotContents& contents) {
+  SecretBytes plain(kContentsSize);
+  Writer writer(plain.expose_secret_for_writing());
+  writer.put(as_bytes(kMagic));
+  writer.put(contents.user);
+  writer.put(be32(contents.generation));
+  writer.put(contents.signing_seed.expose_secret());
+  writer.put(contents.box_secret.expose_secret());
+  writer.put(contents.root.bytes);
+  writer.put(be32(contents.catalog_epoch));
+  writer.put(contents.catalog_key.expose_secret());
+  return plain;
+}
+
+std::optional<SlotContents> decode_contents(ByteView plain) {
+  Reader reader(plain);
+  if (as_text(reader.take<4>()) != kMagic) return std::nullopt;
+  SlotContents contents;
+  contents.user = to_array<16>(reader.take<16>());
+  contents.generation = read_be32(reader.take<4>());
+  contents.signing_seed = SigningSeed::from_bytes(reader.take<32>());
+  contents.box_secret = BoxSecretKey::from_bytes(reader.take<32>());
+  contents.root.bytes = to_array<32>(reader.take<32>());
+  contents.catalog_epoch = read_be32(reader.take<4>());
+  contents.catalog_key = CatalogKey::from_bytes(reader.take<32>());
+  if (std::ranges::any_of(reader.rest(), [](std::byte b) { return b != std::byte{0}; })) return std::nullopt;
+  return contents;
+}
+
+}  // namespace
+
+SlotKey derive_slot_key(const Header& header, std::string_view user_name, const SecretBytes& passphrase) {
+  const auto salt = blake2b_128({header.salt, as_bytes(user_name)});
+  const auto stretched = stretch_passphrase(passphrase, salt, header.cost);
+  return derive_key<SlotKey>(stretched, "casevault/v1/slot", header.vault_id);
+}
+
+SealedSlot seal_slot(const Header& header, const SlotKey& key, const SlotContents& contents) {
+  const auto plain = encode_contents(contents);
+  const auto sealed = aead_seal(sealing_key(key), plain.expose_secret(), associated_data(header));
+  const auto nonce = ByteView(sealed).first(kNonceSize);
+  SealedSlot slot;
+  Writer writer(slot);
+  writer.put(nonce);
+  writer.put(commitment(key, nonce));
+  writer.put(ByteView(sealed).subspan(kNonceSize));
+  return slot;
+}
+
+std::optional<SlotContents> open_slot(const Header& header, const SlotKey& key, const SealedSlot& slot) {
+  const auto nonce = ByteView(slot).first(kNonceSize);
+  const auto stored = ByteView(slot).subspan(kNonceSize, kCommitmentSize);
+  if (!equal_constant_time(stored, commitment(key, nonce))) return std::nullopt;
+  const auto sealed = concat({nonce, ByteView(slot).subspan(kNonceSize + kCommitmentSize)});
+  const auto plain = aead_open(sealing_key(key), sealed, associated_data(header));
+  if (!plain) return std::nullopt;
+  return decode_contents(plain->expose_secret());
+}
+
+void Slots::create(const Path& path) {
+  auto file = File::create_new(path);
+  Bytes noise(kSlotCount * kSlotSize);
+  fill_random(noise);
+  file.write_at(0, noise);
+  file.sync();
+}
+
+Slots Slots::open(const Path& path) {
+  // On a read-only disk the vault can still be looked at by `verify`; writing a slot then fails with its own error.
+  auto file = [&] {
+    try {
+      return File::open_for_update(path);
+    } catch (const Error& error) {
+      if (error.code() != Errc::kNotAllowed) throw;
+      return File::open_for_reading(path);
+    }
+  }();
+  if (!file || file->size() != kSlotCount * kSlotSize) {
+    throw Error(Errc::kDamaged, "the file slots is missing or not of its size", "restore slots from a copy of the vault");
+  }
+  return Slots(std::move(*file));
+}
+
+std::optional<Slots::Found> Slots::find(const Header& header, const SlotKey& key) const {
+  std::optional<Found> found;
+  for (std::size_t index = 0; index < kSlotCount; ++index) {
+    auto contents = open_slot(header, key, read(index));
+    if (!contents) continue;
+    if (!found || contents->generation > found->contents.generation) found = Found{index, std::move(*contents)};
+  }
+  return found;
+}
+
+SealedSlot Slots::read(std::size_t index) const {
+  SealedSlot slot;
+  if (file_.read_at(index * kSlotSize, slot) != slot.size()) throw Error(Errc::kDamaged, "the file slots is cut short");
+  return slot;
+}
+
+Sha256Digest Slots::hash(std::size_t index) const { return sha256(read(index)); }
+
+void Slots::write(std::size_t index, const SealedSlot& slot) {
+  file_.write_at(index * kSlotSize, slot);
+  file_.sync();
+  file_.drop_cache();
+  if (read(index) != slot) throw Error(Errc::kInternal, "a slot reads back differently than it was written: the disk is failing");
+}
+
+void Slots::erase(std::size_t index) { write(index, random_array<kSlotSize>()); }
+
+}  // namespace casevault

@@ -1,0 +1,166 @@
+#include "vault/vault.h"
+
+#include "crypto/encoding.h"
+#include "crypto/random.h"
+#include "vault/access/handover.h"
+#include "vault/access/join.h"
+#include "vault/access/role_keys.h"
+#include "vault/access/unlock.h"
+#include "vault/session_parts.h"
+#include "vault/storage/json.h"
+
+namespace casevault {
+namespace {
+
+constexpr std::size_t kMaxHeaderSize = 64u << 10;
+
+void require_empty(const Path& folder) {
+  if (!std::filesystem::exists(std::filesystem::symlink_status(folder))) return;
+  if (std::filesystem::exists(folder / "vault.json")) {
+    throw Error(Errc::kUsage, "there is a vault here already", "casevault status --vault " + folder.string());
+  }
+  if (!std::filesystem::is_directory(folder) || !std::filesystem::is_empty(folder)) {
+    throw Error(Errc::kUsage, "the folder for the new vault is not empty", "choose another folder with --vault DIR");
+  }
+}
+
+void require_valid_names(const NewVault& choices) {
+  if (!is_valid_user_name(choices.user)) {
+    throw Error(Errc::kUsage, "a user name is 1 to 64 bytes of text, without control or path characters",
+                "choose a name with --user NAME");
+  }
+  if (!is_valid_user_name(choices.organisation)) {
+    throw Error(Errc::kUsage, "the organisation's name is 1 to 64 bytes of text, without control or path characters",
+                "casevault init --organisation NAME");
+  }
+}
+
+/// Removes a half-made vault unless told that it was finished.
+class Scaffold {
+ public:
+  explicit Scaffold(Path folder) : folder_(std::move(folder)) { make_directory(folder_); }
+  ~Scaffold() {
+    std::error_code ignored;
+    if (!finished_) std::filesystem::remove_all(folder_, ignored);
+  }
+  Scaffold(const Scaffold&) = delete;
+  Scaffold& operator=(const Scaffold&) = delete;
+  const Path& folder() const { return folder_; }
+  void move_to(const Path& target) {
+    replace_by_rename(folder_, target);
+    finished_ = true;
+  }
+
+ private:
+  Path folder_;
+  bool finished_ = false;
+};
+
+/// The founding statement: the first owner, certified by the root key.
+nlohmann::json foundation(const UserKeys& owner, const VaultId& vault, const SigningKey& root, std::int64_t now_ms) {
+  const auto certificate = root.sign(kRootCertificateDomain, root_certificate_message(vault, owner));
+  return {{"kind", "found"},
+          {"by", to_hex(owner.id)},
+          {"time", now_ms},
+          {"log_size", 0},
+          {"log_root", to_hex(merkle_empty_root())},
+          {"user", user_to_json(owner)},
+          {"certificate", to_base64(certificate)}};
+}
+
+}  // namespace
+
+void Vault::create(const Path& folder, const NewVault& choices, const SecretBytes& passphrase,
+                   const Environment& environment) {
+  require_valid_names(choices);
+  require_empty(folder);
+  const auto target = std::filesystem::absolute(folder).lexically_normal();
+  const auto parent = (target.has_filename() ? target : target.parent_path()).parent_path();
+  Scaffold scaffold(parent / ("." + to_hex(random_array<8>()) + ".partial"));
+  const auto& place = scaffold.folder();
+  for (const auto* name : {"cases", "bodies", "handover", "audit"}) make_directory(place / name);
+
+  const auto root = SigningKey::random();
+  const auto identity = Identity::random();
+  const auto owner = public_half(identity, choices.user);
+  RoleKeys role_keys;
+  role_keys.root = root.seed().clone();
+  role_keys.audit.push_back(BoxKeyPair::random());
+  const Header header{random_array<16>(), random_array<16>(), environment.new_vault_cost,
+                      role_keys.audit.front().public_key, root.verify_key()};
+  const auto header_file = encode_header(header, root);
+  replace_file(place / "vault.json", header_file);
+
+  const auto catalog_key = CatalogKey::random();
+  const auto slot_index = read_be64(random_array<8>()) % kSlotCount;
+  Slots::create(place / "slots");
+  auto slots = Slots::open(place / "slots");
+  const auto slot_key = derive_slot_key(header, choices.user, passphrase);
+  slots.write(slot_index, seal_slot(header, slot_key,
+                                    {identity.id, 1, identity.signing.seed().clone(), identity.box.secret_key.clone(),
+                                     root.verify_key(), 1, catalog_key.clone()}));
+  const auto handover = encode_handover(header.vault_id, catalog_key, 1, identity, {owner});
+  replace_file(handover_path(place, 1), handover);
+
+  AuditLog::create(place / "audit");
+  auto log = AuditLog::open(place / "audit", header.vault_id, header.audit_key, environment);
+  auto catalog = Catalog::create(place / "catalog.db", catalog_key, 1, header.vault_id, root.verify_key());
+  Catalog::Update update(catalog);
+  auto statement = foundation(owner, header.vault_id, root, environment.now_ms());
+  statement["organisation"] = choices.organisation;
+  statement["slot"] = slot_index;
+  statement["generation"] = 1;
+  statement["slot_hash"] = to_hex(slots.hash(slot_index));
+  statement["header"] = to_hex(update.put_blob(header_file));
+  statement["handover"] = to_hex(update.put_blob(handover));
+  statement["role_keys"] = to_hex(update.put_blob(seal_role_keys(role_keys, owner.box)));
+  update.append(statement, identity.signing);
+  update.commit();
+
+  const auto state_key = state_key_of(catalog_key, header.vault_id);
+  const AuditLog::State state{state_key, catalog.state().head()};
+  log.append({"init", "", "done"}, &identity, &state);
+  catalog.set_log_head(log.head());
+  sync_directory(place);
+  scaffold.move_to(target.has_filename() ? target : target.parent_path());
+}
+
+Vault::Vault(Path folder, Environment environment, Header header)
+    : folder_(std::move(folder)), environment_(std::move(environment)), header_(header) {}
+
+Vault Vault::open(const Path& folder, const Environment& environment) {
+  const auto file = read_small_file(folder / "vault.json", kMaxHeaderSize);
+  if (!file) {
+    if (std::filesystem::exists(folder / "slots") && std::filesystem::exists(folder / "audit")) {
+      throw Error(Errc::kDamaged, "vault.json is missing", "restore vault.json from a copy of the vault");
+    }
+    throw Error(Errc::kNoVault, "no vault here: " + folder.string(), "name one with --vault DIR, or make one: casevault init");
+  }
+  return Vault(folder, environment, parse_header(*file, environment.cost_floor));
+}
+
+Session Vault::unlock(const std::string& user, const SecretBytes& passphrase) {
+  return Session(unlock_vault(folder_, header_, environment_, user, passphrase));
+}
+
+std::string Vault::request_to_join(const std::string& user, const SecretBytes& passphrase) {
+  if (!is_valid_user_name(user)) {
+    throw Error(Errc::kUsage, "a user name is 1 to 64 bytes of text, without control or path characters",
+                "casevault user join NAME");
+  }
+  const auto identity = Identity::random();
+  const auto slot_key = derive_slot_key(header_, user, passphrase);
+  const auto slots = Slots::open(folder_ / "slots");
+  if (slots.find(header_, slot_key) || waits_for_approval(folder_, header_, slot_key)) {
+    throw Error(Errc::kUsage, "this name and passphrase are in use here already", "casevault status --user " + user);
+  }
+  const auto slot = seal_slot(header_, slot_key,
+                              {identity.id, 1, identity.signing.seed().clone(), identity.box.secret_key.clone(),
+                               header_.root_key, 0, CatalogKey::zero()});
+  auto log = AuditLog::open(folder_ / "audit", header_.vault_id, header_.audit_key, environment_);
+  log.append({"user-join", user, "asked"}, nullptr, nullptr);
+  write_join_request(folder_, header_, identity, user, slot, environment_.now_ms());
+  return fingerprint(header_.vault_id, public_half(identity, user));
+}
+
+}  // namespace casevault

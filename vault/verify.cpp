@@ -1,0 +1,261 @@
+#include "vault/verify.h"
+
+#include <algorithm>
+#include <set>
+
+#include "vault/access/case_access.h"
+#include "vault/access/case_keys.h"
+#include "vault/access/handover.h"
+#include "vault/access/join.h"
+#include "vault/access/role_keys.h"
+#include "vault/access/session_keys.h"
+#include "vault/audit/log.h"
+#include "vault/records/statement.h"
+#include "vault/storage/catalog.h"
+
+namespace casevault {
+namespace {
+
+using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
+constexpr auto kBad = Finding::Weight::kBad;
+constexpr auto kNote = Finding::Weight::kNote;
+constexpr std::size_t kBlockSize = 1u << 20;  // bytes
+constexpr std::string_view kRestore = "restore the whole vault from one copy";
+
+/// One run over a vault; each check adds what it finds and goes on.
+class Verification {
+ public:
+  Verification(Session& session, bool quick, const Progress& progress)
+      : session_(session), quick_(quick), progress_(progress), state_(session.state()) {}
+
+  VerifyResult run() {
+    for (const auto& warning : session_.warnings()) bad("vault", warning);
+    guarded("vault.json", [&] { check_folder(); });
+    guarded("slots", [&] { check_slots(); });
+    guarded("handover", [&] { check_joins(); });
+    guarded("catalog.db", [&] { check_catalog(); });
+    guarded("audit/log", [&] { check_audit(); });
+    for (const auto& [number, entry] : state_.cases()) {
+      guarded("C-" + std::to_string(number), [&] { check_case(entry); });
+    }
+    guarded("bodies", [&] { check_bodies_folder(); });
+    std::ranges::stable_sort(result_.findings, {}, [](const Finding& f) { return f.weight == kBad ? 0 : 1; });
+    return std::move(result_);
+  }
+
+ private:
+  void bad(std::string object, std::string meaning) { result_.findings.push_back({kBad, std::move(object), std::move(meaning)}); }
+  void note(std::string object, std::string meaning) { result_.findings.push_back({kNote, std::move(object), std::move(meaning)}); }
+
+  /// Damage ends one check, not the run; everything else (no space, Ctrl-C, a bug) ends it.
+  template <typename Check>
+  void guarded(const std::string& object, const Check& check) {
+    try {
+      stop_if_interrupted(session_.environment());
+      check();
+    } catch (const Error& error) {
+      if (error.code() != Errc::kDamaged && error.code() != Errc::kNotFound) throw;
+      bad(object, std::string(error.what()) + "; " + std::string(kRestore));
+    }
+  }
+
+  void check_folder() {
+    static const std::set<std::string> kKnown = {"vault.json", "slots", "catalog.db", "catalog.db-journal",
+                                                 "cases",      "bodies", "handover",  "audit"};
+    for (const auto& name : list_directory(session_.folder())) {
+      if (!kKnown.contains(name)) note(name, "not part of the vault; a partial file is left from an interrupted change and can be deleted");
+    }
+    for (const auto& name : list_directory(session_.folder() / "audit")) {
+      if (name != "log" && name != "reserve") note("audit/" + name, "not part of the vault");
+    }
+    note("audit/reserve", "space kept for a full disk; nothing depends on its content");
+  }
+
+  void check_slots() {
+    const auto& slots = session_.keys().slots;
+    const auto users = state_.active_users();
+    for (const auto* user : users) {
+      if (slots.hash(user->slot) == user->slot_hash) continue;
+      bad("slots", "the slot of " + user->keys.name + " was changed: they cannot unlock any more, unless an older copy of slots is put back");
+    }
+    note("slots", std::to_string(kSlotCount - users.size()) + " of 64 slots are unused noise; nothing depends on them");
+  }
+
+  void check_joins() {
+    const auto role_keys = open_role_keys(session_.catalog(), session_.identity());
+    if (role_keys) {
+      for (const auto& name : read_join_requests(session_.folder(), state_.vault(), role_keys->audit).unreadable) {
+        bad(name, "a request to join that cannot be read; delete the file and ask the person to join again");
+      }
+    }
+    const auto current = std::to_string(state_.epoch());
+    for (const auto& name : list_directory(session_.folder() / "handover")) {
+      if (name != current && !name.starts_with("join-")) note("handover/" + name, "of another epoch; nothing depends on it");
+    }
+  }
+
+  void check_catalog() {
+    for (const auto& line : session_.catalog().database().check_integrity()) bad("catalog.db", line + "; " + std::string(kRestore));
+    CatalogState replayed(state_.vault(), state_.root());
+    for (const auto& change : read_chain(session_.catalog().database())) replayed.apply(change);
+    check_blobs();
+  }
+
+  /// What statements name by hash must be there: one's own keys are needed, the others' are named too.
+  void check_blobs() {
+    const auto require = [&](const Sha256Digest& hash, const std::string& what) {
+      if (!session_.catalog().blob(hash)) bad("catalog.db", what + " is missing; " + std::string(kRestore));
+    };
+    require(state_.header_hash(), "the copy of vault.json");
+    require(state_.handover_hash(), "the copy of the handover");
+    for (const auto* user : state_.active_users()) {
+      if (user->role_keys) require(*user->role_keys, "the audit key of " + user->keys.name);
+    }
+    for (const auto& [number, entry] : state_.cases()) {
+      const auto name = "C-" + std::to_string(number);
+      if (entry.epoch > 0) require(entry.title, name + ": the title");
+      for (const auto* user : state_.active_users()) {
+        const auto* grant = state_.grant_of(entry, user->keys.id);
+        if (grant != nullptr) require(grant->sealed_key, name + ": the key for " + user->keys.name);
+      }
+      if (state_.needs_rotation(entry)) {
+        note(name, "a user who was removed knew its key; it is re-keyed when somebody next adds to it");
+      }
+    }
+  }
+
+  void check_audit() {
+    const auto audit = verify_audit(session_);
+    result_.audit_entries = audit.entries;
+    result_.findings.insert(result_.findings.end(), audit.findings.begin(), audit.findings.end());
+    if (!audit.contents_checked) note("audit/log", "the entries themselves were not read: only owners and auditors can");
+    const auto extra = File::open_for_reading(session_.folder() / "audit" / "log")->size() % kAuditRecordSize;
+    if (extra != 0) note("audit/log", "an unfinished entry at the end, left by a crash; the next access removes it");
+  }
+
+  void check_case(const CaseEntry& entry) {
+    const auto name = "C-" + std::to_string(entry.number);
+    const auto path = case_path(session_.folder(), entry.id, entry.epoch);
+    if (entry.epoch > 0 && !File::open_for_reading(path)) {
+      bad("cases/" + path.filename().string(), "the database of " + name + " is missing; " + std::string(kRestore));
+      return;
+    }
+    if (state_.grant_of(entry, session_.user_id()) == nullptr) {
+      ++result_.cases_closed_to_me;
+      everything_reached_ = false;
+      return;
+    }
+    const auto file = "cases/" + path.filename().string();
+    guarded(file + " (" + name + ")", [&] {
+      const auto open = open_case(session_, entry.number, Right::kRead, "verify", name);
+      session_.record("verify", name);
+      for (const auto& line : open.store.database().check_integrity()) bad(file, line + "; " + std::string(kRestore));
+      check_changes(open, name);
+      check_records(open, name);
+    });
+    ++result_.cases_checked;
+  }
+
+  void check_changes(const OpenCase& open, const std::string& name) {
+    std::uint64_t log_size = 0;
+    std::map<std::uint64_t, TreeHash> cites;
+    for (const auto& change : read_chain(open.store.database())) {
+      const auto object = name + ": change " + std::to_string(change.number);
+      guarded(object, [&] { check_case_change(state_, open.store, change, object); });
+      const auto statement = parse_statement(change.statement, object);
+      if (statement.log.size < log_size) bad(object, "it was made to look older than the change before it");
+      log_size = std::max(log_size, statement.log.size);
+      cites.emplace(statement.log.size, statement.log.root);
+    }
+    std::set<std::uint64_t> sizes;
+    for (const auto& [size, root] : cites) sizes.insert(size);
+    const auto roots = session_.log().roots_at(sizes);
+    const bool all_hold = std::ranges::all_of(cites, [&](const auto& cite) {
+      const auto found = roots.find(cite.first);
+      return found != roots.end() && found->second == cite.second;
+    });
+    if (!all_hold) bad(name, "it was changed after a state of the audit log that is no more: the log was altered; " + std::string(kRestore));
+  }
+
+  void check_records(const OpenCase& open, const std::string& name) {
+    for (const auto& body : open.store.body_names()) known_bodies_.insert(body);
+    for (const auto& leftover : session_.bodies().names_of(open.store.body_name_key())) {
+      if (open.store.is_body_referenced(leftover)) continue;
+      known_bodies_.insert(leftover);
+      note("bodies/" + leftover.substr(0, 2) + "/" + leftover, "left in " + name + " by an interrupted command; the next add removes it");
+    }
+    for (const auto& record : open.store.records()) {
+      for (const auto& version : record.versions) {
+        if (!version.details) continue;
+        const auto object = name + "/" + to_string(record.id) + " version " + std::to_string(version.number);
+        guarded(object, [&] { check_content(open, version, object); });
+        ++result_.versions_checked;
+      }
+    }
+  }
+
+  void check_content(const OpenCase& open, const Version& version, const std::string& object) {
+    const auto content = open.store.content(version);
+    if (const auto* bytes = std::get_if<Bytes>(&content)) {
+      if (sha256(*bytes) != version.details->sha256) bad(object, "its content is not what was added; " + std::string(kRestore));
+      return;
+    }
+    const auto& ref = std::get<BodyRef>(content);
+    const auto path = "bodies/" + ref.name.substr(0, 2) + "/" + ref.name;
+    guarded(path + " (" + object + ")", [&] {
+      auto body = session_.bodies().open(ref, version.details->size);
+      ++result_.bodies_checked;
+      if (quick_) return;
+      if (hash_of(body) != version.details->sha256) bad(path + " (" + object + ")", "its content is not what was added; " + std::string(kRestore));
+      body.check_padding();
+    });
+  }
+
+  Sha256Digest hash_of(BodyStore::Reader& body) {
+    Sha256 hash;
+    Bytes block(kBlockSize);
+    for (std::uint64_t at = 0; at < body.size();) {
+      stop_if_interrupted(session_.environment());
+      const auto got = body.read_at(at, block);
+      hash.update(ByteView(block).first(got));
+      at += got;
+      bytes_done_ += got;
+      if (progress_) progress_(bytes_done_, bytes_done_ + body.size() - at);
+    }
+    return hash.finish();
+  }
+
+  void check_bodies_folder() {
+    const auto listing = session_.bodies().list();
+    for (const auto& stranger : listing.strangers) note("bodies/" + stranger, "not part of the vault");
+    if (!everything_reached_) {
+      note("bodies", "cases you may not read were not checked; ask those who may to run casevault verify");
+      return;
+    }
+    for (const auto& body : listing.bodies) {
+      if (!known_bodies_.contains(body)) note("bodies/" + body.substr(0, 2) + "/" + body, "belongs to no record");
+    }
+  }
+
+  Session& session_;
+  bool quick_;
+  const Progress& progress_;
+  const CatalogState& state_;
+  VerifyResult result_;
+  std::set<std::string> known_bodies_;
+  bool everything_reached_ = true;
+  std::uint64_t bytes_done_ = 0;
+};
+
+}  // namespace
+
+bool VerifyResult::clean() const {
+  return std::ranges::none_of(findings, [](const Finding& f) { return f.weight == kBad; });
+}
+
+VerifyResult verify_vault(Session& session, bool quick, const Progress& progress) {
+  session.record("verify", "");
+  return Verification(session, quick, progress).run();
+}
+
+}  // namespace casevault

@@ -1,6 +1,8 @@
 #include "cli/help.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 
 #include "cli/version.h"
 
@@ -20,6 +22,12 @@ std::string usage_of(const Command& command) {
   }
   if (*command.arguments) text += std::string(" ") + command.arguments;
   return text;
+}
+
+/// As a sentence.
+std::string sentence(std::string text) {
+  text[0] = static_cast<char>(text[0] >= 'a' && text[0] <= 'z' ? text[0] - 'a' + 'A' : text[0]);
+  return text + ".";
 }
 
 /// Two columns; what is too long for the first gets a line of its own.
@@ -62,15 +70,22 @@ std::vector<Errc> all_statuses() {
 
 // troff
 
-/// Text as troff prints it unchanged: backslashes and hyphens escaped, no line taken for a request.
+/// Text as troff prints it unchanged: backslashes and hyphens escaped, other characters by number, no line taken for a
+/// request.
 std::string troff(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if ((i == 0 || text[i - 1] == '\n') && (text[i] == '.' || text[i] == '\'')) out += "\\&";
-    if (text[i] == '\\') {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if ((i == 0 || text[i - 1] == '\n') && (c == '.' || c == '\'')) out += "\\&";
+    if (c == '\\') {
       out += "\\e";
-    } else if (text[i] == '-') {
+    } else if (c == '-') {
       out += "\\-";
+    } else if (c >= 0xC0 && c < 0xE0 && i + 1 < text.size()) {  // two bytes of UTF-8: all that our texts have
+      std::array<char, 16> name{};
+      std::snprintf(name.data(), name.size(), "\\[u%04X]",
+                    (c & 0x1Fu) << 6 | (static_cast<unsigned char>(text[++i]) & 0x3Fu));
+      out += name.data();
     } else {
       out += text[i];
     }
@@ -116,7 +131,7 @@ std::string overview() {
 
 std::string help_of(const Command& command) {
   constexpr std::size_t kColumn = 30;
-  std::string text = usage_of(command) + "\n\n" + command.summary + ".\n\n" + command.description + "\n";
+  std::string text = usage_of(command) + "\n\n" + sentence(command.summary) + "\n\n" + command.description + "\n";
   if (!command.options.empty()) {
     text += "\nOptions:\n";
     for (const Option& option : command.options) text += row(option_head(option), option_help(option), kColumn);
@@ -145,7 +160,7 @@ std::string man_page() {
       ".SH OPTIONS OF ALL COMMANDS\n" +
       troff_options(global_options()) + ".SH COMMANDS\n";
   for (const Command& command : commands()) {
-    text += ".SS " + troff(usage_of(command)) + "\n" + troff(command.summary) + ".\n.PP\n" +
+    text += ".SS " + troff(usage_of(command)) + "\n" + troff(sentence(command.summary)) + "\n.PP\n" +
             troff_paragraphs(command.description);
     text += troff_options(command.options);
   }

@@ -78,9 +78,7 @@ Cut cut_at_command(Words words) {
   words.erase(words.begin() + static_cast<std::ptrdiff_t>(first));
   if (const Command* command = find_command(name)) return cut_at(*command, words, first);
   if (subcommands_of(name).empty()) refuse_unknown_command(name, "");
-  Words rest(words.begin() + static_cast<std::ptrdiff_t>(first), words.end());
-  if (std::ranges::find(rest, "--help") != rest.end())
-    usage_error("'" + name + "' needs one more word: " + subcommands_of(name));
+  const Words rest(words.begin() + static_cast<std::ptrdiff_t>(first), words.end());
   const std::size_t second = first + find_command_word(rest);
   if (second >= words.size()) refuse_unknown_command(name, "");
   const std::string next = words[second];
@@ -88,6 +86,18 @@ Cut cut_at_command(Words words) {
   if (!command) refuse_unknown_command(name, next);
   words.erase(words.begin() + static_cast<std::ptrdiff_t>(second));
   return cut_at(*command, words, second);
+}
+
+/// A value that looks like an option is one that was forgotten.
+void check_values(const Words& words, std::span<const Option> options, const Command& command) {
+  for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+    if (!takes_value(options, words[i])) continue;
+    const std::string& value = words[++i];
+    if (value.starts_with("--")) {
+      usage_error("option " + words[i - 1] + " needs a value, and " + value + " looks like an option",
+                  "if it is the value, join the two: " + words[i - 1] + "=" + value + "; " + help_hint(command));
+    }
+  }
 }
 
 /// Splits off what stands behind `--`, which are arguments whatever they look like.
@@ -187,11 +197,17 @@ ParsedLine parse_line(const Words& given) {
   // `casevault --help` and `--version` are what people try first.
   if (words.size() == 1 && words[0] == "--help") return {find_command("help"), {}};
   if (!words.empty() && words[0] == "--version") words[0] = "version";
+  if (words.size() == 2 && words[1] == "--help" && !subcommands_of(words[0]).empty()) {
+    return {find_command("help"), {.positional = {words[0]}}};
+  }
   if (find_command_word(words) == words.size()) return {};
   Cut cut = cut_at_command(std::move(words));
   const Command& command = cut.command;
   const std::vector<Option> options = options_behind(command);
   const Words plain = take_behind_dashes(cut.behind, options);
+
+  check_values(cut.before, global_options(), command);
+  check_values(cut.behind, options, command);
 
   Arguments arguments;
   take_words(arguments, cut.before, global_options(), command);

@@ -22,8 +22,19 @@ Bytes aead_seal(const Key<Purpose>& key, ByteView plaintext, ByteView associated
   return aead_seal(ByteView(key.expose_secret()), plaintext, associated);
 }
 template <typename Purpose>
+Bytes aead_seal(const Key<Purpose>& key, const SecretBytes& plaintext, ByteView associated) {
+  return aead_seal(ByteView(key.expose_secret()), plaintext.expose_secret(), associated);
+}
+template <typename Purpose>
 std::optional<SecretBytes> aead_open(const Key<Purpose>& key, ByteView sealed, ByteView associated) {
   return aead_open(ByteView(key.expose_secret()), sealed, associated);
+}
+/// For content that is made to be shown to people, not for keys.
+template <typename Purpose>
+std::optional<Bytes> aead_open_content(const Key<Purpose>& key, ByteView sealed, ByteView associated) {
+  const auto plain = aead_open(key, sealed, associated);
+  if (!plain) return std::nullopt;
+  return Bytes(plain->expose_secret().begin(), plain->expose_secret().end());
 }
 
 }  // namespace casevault

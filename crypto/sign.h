@@ -23,6 +23,9 @@ class SigningKey {
   const SigningSeed& seed() const { return seed_; }
   /// Signs `domain ‖ 0x00 ‖ message`. `domain` is a constant of ours, one for each kind of statement.
   Signature sign(std::string_view domain, ByteView message) const;
+  Signature sign(std::string_view domain, const SecretBytes& message) const {
+    return sign(domain, message.expose_secret());
+  }
   /// Signs the bare message, as the published formats want it.
   Signature sign_raw(ByteView message) const;
 
@@ -35,6 +38,10 @@ class SigningKey {
 
 /// libsodium's rules: canonical S, no small-order keys.
 [[nodiscard]] bool verify(const VerifyKey& key, std::string_view domain, ByteView message, const Signature& signature);
+[[nodiscard]] inline bool verify(const VerifyKey& key, std::string_view domain, const SecretBytes& message,
+                                 const Signature& signature) {
+  return verify(key, domain, message.expose_secret(), signature);
+}
 [[nodiscard]] bool verify_raw(const VerifyKey& key, ByteView message, const Signature& signature);
 
 }  // namespace casevault

@@ -9,11 +9,11 @@ namespace casevault {
 
 /// What the vault takes from outside besides the disk, so that tests run the same library.
 struct Environment {
-  std::function<std::int64_t()> now_ms;     ///< Unix milliseconds, UTC; may jump, is never used for order
-  std::function<bool()> interrupted;        ///< true once Ctrl-C was pressed; long work stops at the next whole step
-  std::string device;                       ///< this machine's name, for the audit log
-  Argon2Cost new_vault_cost;                ///< what `init` writes into a new vault
-  Argon2Cost cost_floor;                    ///< a vault that asks for less is refused before anything is run
+  std::function<std::int64_t()> now_ms;  ///< Unix milliseconds, UTC; may jump, is never used for order
+  std::function<bool()> interrupted;     ///< true once Ctrl-C was pressed; long work stops at the next whole step
+  std::string device;                    ///< this machine's name, for the audit log
+  Argon2Cost new_vault_cost;             ///< what `init` writes into a new vault
+  Argon2Cost cost_floor;                 ///< a vault that asks for less is refused before anything is run
 };
 
 /// @throws Error{kInterrupted} once the user asked to stop.

@@ -30,7 +30,8 @@ std::vector<std::string> split_objects(std::string_view objects) {
 Session::Session(std::unique_ptr<SessionParts> parts) : parts_(std::move(parts)) {
   record("unlock", "");
   if (parts_->keys.slot_epoch == parts_->keys.catalog_epoch) return;
-  // The catalogue key was handed over: from now on the slot holds it. Where others are at work this waits for another time.
+  // The catalogue key was handed over: from now on the slot holds it. Where others are at work this waits for another
+  // time.
   try {
     const ExclusiveAccess exclusive(*this);
     reseal_slot(*this, parts_->keys.slot_key);

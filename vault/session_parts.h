@@ -6,7 +6,8 @@
 
 namespace casevault {
 
-/// What an unlocked session consists of. The order matters: the catalogue and the log are closed before the lock on `slots` goes.
+/// What an unlocked session consists of. The order matters: the catalogue and the log are closed before the lock on
+/// `slots` goes.
 struct SessionParts {
   Path folder;
   Environment environment;

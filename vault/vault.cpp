@@ -134,7 +134,8 @@ Vault Vault::open(const Path& folder, const Environment& environment) {
     if (std::filesystem::exists(folder / "slots") && std::filesystem::exists(folder / "audit")) {
       throw Error(Errc::kDamaged, "vault.json is missing", "restore vault.json from a copy of the vault");
     }
-    throw Error(Errc::kNoVault, "no vault here: " + folder.string(), "name one with --vault DIR, or make one: casevault init");
+    throw Error(Errc::kNoVault, "no vault here: " + folder.string(),
+                "name one with --vault DIR, or make one: casevault init");
   }
   return Vault(folder, environment, parse_header(*file, environment.cost_floor));
 }

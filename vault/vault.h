@@ -38,7 +38,8 @@ class Session {
   /// Things the user must hear of: a log that does not match, a file that was put back. Plain sentences.
   const std::vector<std::string>& warnings() const;
 
-  /// Appends one audit entry (several when `objects` is long), synced before it returns. `objects` names cases and records
+  /// Appends one audit entry (several when `objects` is long), synced before it returns. `objects` names cases and
+  /// records
   /// ("C-1/E-3"), never titles or file names. @throws Error{kAuditUnavailable}: then nothing may be shown.
   void record(std::string_view action, std::string_view objects, std::string_view outcome = "done");
   /// Logs the refusal, then throws Error{kNotAllowed, message}.

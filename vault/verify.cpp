@@ -44,8 +44,12 @@ class Verification {
   }
 
  private:
-  void bad(std::string object, std::string meaning) { result_.findings.push_back({kBad, std::move(object), std::move(meaning)}); }
-  void note(std::string object, std::string meaning) { result_.findings.push_back({kNote, std::move(object), std::move(meaning)}); }
+  void bad(std::string object, std::string meaning) {
+    result_.findings.push_back({kBad, std::move(object), std::move(meaning)});
+  }
+  void note(std::string object, std::string meaning) {
+    result_.findings.push_back({kNote, std::move(object), std::move(meaning)});
+  }
 
   /// Damage ends one check, not the run; everything else (no space, Ctrl-C, a bug) ends it.
   template <typename Check>
@@ -60,10 +64,11 @@ class Verification {
   }
 
   void check_folder() {
-    static const std::set<std::string> kKnown = {"vault.json", "slots", "catalog.db", "catalog.db-journal",
-                                                 "cases",      "bodies", "handover",  "audit"};
+    static const std::set<std::string> kKnown = {"vault.json", "slots",  "catalog.db", "catalog.db-journal",
+                                                 "cases",      "bodies", "handover",   "audit"};
     for (const auto& name : list_directory(session_.folder())) {
-      if (!kKnown.contains(name)) note(name, "not part of the vault; a partial file is left from an interrupted change and can be deleted");
+      if (!kKnown.contains(name))
+        note(name, "not part of the vault; a partial file is left from an interrupted change and can be deleted");
     }
     for (const auto& name : list_directory(session_.folder() / "audit")) {
       if (name != "log" && name != "reserve") note("audit/" + name, "not part of the vault");
@@ -76,7 +81,8 @@ class Verification {
     const auto users = state_.active_users();
     for (const auto* user : users) {
       if (slots.hash(user->slot) == user->slot_hash) continue;
-      bad("slots", "the slot of " + user->keys.name + " was changed: they cannot unlock any more, unless an older copy of slots is put back");
+      bad("slots", "the slot of " + user->keys.name +
+                       " was changed: they cannot unlock any more, unless an older copy of slots is put back");
     }
     note("slots", std::to_string(kSlotCount - users.size()) + " of 64 slots are unused noise; nothing depends on them");
   }
@@ -90,12 +96,14 @@ class Verification {
     }
     const auto current = std::to_string(state_.epoch());
     for (const auto& name : list_directory(session_.folder() / "handover")) {
-      if (name != current && !name.starts_with("join-")) note("handover/" + name, "of another epoch; nothing depends on it");
+      if (name != current && !name.starts_with("join-"))
+        note("handover/" + name, "of another epoch; nothing depends on it");
     }
   }
 
   void check_catalog() {
-    for (const auto& line : session_.catalog().database().check_integrity()) bad("catalog.db", line + "; " + std::string(kRestore));
+    for (const auto& line : session_.catalog().database().check_integrity())
+      bad("catalog.db", line + "; " + std::string(kRestore));
     CatalogState replayed(state_.vault(), state_.root());
     for (const auto& change : read_chain(session_.catalog().database())) replayed.apply(change);
     check_blobs();
@@ -128,7 +136,8 @@ class Verification {
     const auto audit = verify_audit(session_);
     result_.audit_entries = audit.entries;
     result_.findings.insert(result_.findings.end(), audit.findings.begin(), audit.findings.end());
-    if (!audit.contents_checked) note("audit/log", "the entries themselves were not read: only owners and auditors can");
+    if (!audit.contents_checked)
+      note("audit/log", "the entries themselves were not read: only owners and auditors can");
     const auto extra = File::open_for_reading(session_.folder() / "audit" / "log")->size() % kAuditRecordSize;
     if (extra != 0) note("audit/log", "an unfinished entry at the end, left by a crash; the next access removes it");
   }
@@ -174,7 +183,9 @@ class Verification {
       const auto found = roots.find(cite.first);
       return found != roots.end() && found->second == cite.second;
     });
-    if (!all_hold) bad(name, "it was changed after a state of the audit log that is no more: the log was altered; " + std::string(kRestore));
+    if (!all_hold)
+      bad(name, "it was changed after a state of the audit log that is no more: the log was altered; " +
+                    std::string(kRestore));
   }
 
   void check_records(const OpenCase& open, const std::string& name) {
@@ -182,7 +193,8 @@ class Verification {
     for (const auto& leftover : session_.bodies().names_of(open.store.body_name_key())) {
       if (open.store.is_body_referenced(leftover)) continue;
       known_bodies_.insert(leftover);
-      note("bodies/" + leftover.substr(0, 2) + "/" + leftover, "left in " + name + " by an interrupted command; the next add removes it");
+      note("bodies/" + leftover.substr(0, 2) + "/" + leftover,
+           "left in " + name + " by an interrupted command; the next add removes it");
     }
     for (const auto& record : open.store.records()) {
       for (const auto& version : record.versions) {
@@ -197,7 +209,8 @@ class Verification {
   void check_content(const OpenCase& open, const Version& version, const std::string& object) {
     const auto content = open.store.content(version);
     if (const auto* bytes = std::get_if<Bytes>(&content)) {
-      if (sha256(*bytes) != version.details->sha256) bad(object, "its content is not what was added; " + std::string(kRestore));
+      if (sha256(*bytes) != version.details->sha256)
+        bad(object, "its content is not what was added; " + std::string(kRestore));
       return;
     }
     const auto& ref = std::get<BodyRef>(content);
@@ -206,7 +219,8 @@ class Verification {
       auto body = session_.bodies().open(ref, version.details->size);
       ++result_.bodies_checked;
       if (quick_) return;
-      if (hash_of(body) != version.details->sha256) bad(path + " (" + object + ")", "its content is not what was added; " + std::string(kRestore));
+      if (hash_of(body) != version.details->sha256)
+        bad(path + " (" + object + ")", "its content is not what was added; " + std::string(kRestore));
       body.check_padding();
     });
   }

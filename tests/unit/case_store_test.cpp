@@ -152,7 +152,7 @@ TEST_P(CaseSearch, Finds) {
 }
 constexpr SearchRow kSearchRows[] = {
     {"prefix_in_small_letters", "свидет", true},
-    {"yo_as_ye", "алена", true},
+    {"yo_as_ye", "алены", true},
     {"yo_as_yo", "АЛЁН", true},
     {"quoted_word", "черный", true},
     {"two_words", "автомобиль свидетель", true},

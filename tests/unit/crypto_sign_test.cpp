@@ -54,7 +54,7 @@ TEST(Sign, SignsDomainZeroMessage) {
 }
 
 TEST(Sign, RefusesADomainWithAZeroByte) {
-  EXPECT_THROW((void)SigningKey::random().sign(std::string_view("d\0d", 3), {}), Error);
+  EXPECT_THROW((void)SigningKey::random().sign(std::string_view("d\0d", 3), ByteView{}), Error);
 }
 
 TEST(Sign, EveryBitCounts) {

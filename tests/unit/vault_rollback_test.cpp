@@ -76,7 +76,8 @@ TEST(VaultRollback, OlderHeaderAndHandoverArePutBack) {
 TEST(VaultRollback, WholeOlderCopyOpensButCannotHideFromTheLogOfTheNewerOne) {
   // Without a witness abroad nothing in the vault can tell; the threat model says so.
   Rollback rollback;
-  std::filesystem::copy(rollback.vault.path(), rollback.vault.folder() / "copy", std::filesystem::copy_options::recursive);
+  std::filesystem::copy(rollback.vault.path(), rollback.vault.folder() / "copy",
+                        std::filesystem::copy_options::recursive);
   {
     auto anna = rollback.vault.unlock("anna");
     add_words(anna, "after");

@@ -17,7 +17,8 @@ namespace {
 const auto kYes = [](const JoinRequest&) { return true; };
 
 Added add_words(Session& session, std::int64_t case_number, const std::string& words) {
-  return add_testimony(session, case_number, as_bytes(words), "words.txt", {"Witness A", "ru", "2026-11-01", "Minsk", "yes"}, {});
+  return add_testimony(session, case_number, as_bytes(words), "words.txt",
+                       {"Witness A", "ru", "2026-11-01", "Minsk", "yes"}, {});
 }
 
 TEST(VaultUsers, FounderUnlocksAndIsOwner) {
@@ -47,7 +48,10 @@ TEST(VaultUsers, FailedUnlockIsInTheAuditLog) {
 
 TEST(VaultUsers, SecondInitIsRefusedAndChangesNothing) {
   const TestVault vault;
-  EXPECT_EQ(code_of([&] { Vault::create(vault.path(), {"Other", "eve"}, passphrase_of("eve"), test_environment()); }), Errc::kUsage);
+  EXPECT_EQ(code_of([&] {
+              Vault::create(vault.path(), {"Other", "eve"}, passphrase_of("eve"), test_environment());
+            }),
+            Errc::kUsage);
   EXPECT_EQ(vault.unlock("anna").state().organisation(), "Legal Aid");
   EXPECT_EQ(vault.folder().names(), std::vector<std::string>{"office.vault"});
 }
@@ -167,13 +171,13 @@ TEST(VaultUsers, RemovedMembersKeysOpenNothingWrittenSince) {
   remove_user(anna, "boris");
   add_words(anna, number, "after");
   EXPECT_FALSE(Catalog::is_keyed_by(vault.path() / "catalog.db", catalog_key, 1, header.vault_id));
-  EXPECT_EQ(code_of([&] { Catalog::open(vault.path() / "catalog.db", catalog_key, 2, header.vault_id, header.root_key); }),
-            Errc::kDamaged);
+  EXPECT_EQ(
+      code_of([&] { Catalog::open(vault.path() / "catalog.db", catalog_key, 2, header.vault_id, header.root_key); }),
+      Errc::kDamaged);
   const auto now = anna.state().find_case(number)->epoch;
-  EXPECT_EQ(code_of([&] {
-              CaseStore::open(case_path(vault.path(), id, now), case_database_key(case_key, id, now), id);
-            }),
-            Errc::kDamaged);
+  EXPECT_EQ(
+      code_of([&] { CaseStore::open(case_path(vault.path(), id, now), case_database_key(case_key, id, now), id); }),
+      Errc::kDamaged);
   EXPECT_FALSE(std::filesystem::exists(case_path(vault.path(), id, now - 1)));
   for (const auto epoch : handover_epochs(vault.path())) {
     const auto file = read_small_file(handover_path(vault.path(), epoch), kHandoverFileSize);
@@ -277,7 +281,8 @@ TEST_P(VaultRights, CoverExactlyTheirActions) {
   EXPECT_EQ(allowed([&] { grant_case(boris, 1, "anna", Right::kManage); }), GetParam().may_manage);
 }
 INSTANTIATE_TEST_SUITE_P(All, VaultRights,
-                         testing::Values(RightRow{Right::kRead, true, false, false}, RightRow{Right::kAdd, true, true, false},
+                         testing::Values(RightRow{Right::kRead, true, false, false},
+                                         RightRow{Right::kAdd, true, true, false},
                                          RightRow{Right::kManage, true, true, true}),
                          [](const auto& row) { return std::string(to_string(row.param.right)); });
 

@@ -15,7 +15,8 @@ namespace {
 
 std::string case_name(std::int64_t number) { return "C-" + std::to_string(number); }
 
-/// The chain must hold the head that the catalogue knows; what lies beyond it (a crash before it was published) must be signed.
+/// The chain must hold the head that the catalogue knows; what lies beyond it (a crash before it was published) must be
+/// signed.
 void check_head(const CatalogState& state, const CaseEntry& entry, const CaseStore& store) {
   const auto name = case_name(entry.number);
   const auto head = store.head();
@@ -32,12 +33,13 @@ struct NewGrants {
 };
 
 /// Everyone whose grant stays, under the new key.
-NewGrants regrant(const CatalogState& state, const CaseEntry& entry, const CaseKey& key, std::optional<UserId> without) {
+NewGrants regrant(const CatalogState& state, const CaseEntry& entry, const CaseKey& key,
+                  std::optional<UserId> without) {
   NewGrants grants;
   for (const auto* user : state.active_users()) {
     const auto* grant = state.grant_of(entry, user->keys.id);
     if (grant == nullptr || user->keys.id == without) continue;
-    grants.sealed.push_back(seal_to(user->keys.box, key.expose_secret()));
+    grants.sealed.push_back(seal_to(user->keys.box, key));
     grants.list.push_back({{"user", to_hex(user->keys.id)},
                            {"right", to_string(grant->right)},
                            {"key", to_hex(sha256(grants.sealed.back()))}});
@@ -52,7 +54,8 @@ void remove_database(const Path& path) {
 
 }  // namespace
 
-OpenCase open_case(Session& session, std::int64_t number, Right needed, std::string_view action, std::string_view object) {
+OpenCase open_case(Session& session, std::int64_t number, Right needed, std::string_view action,
+                   std::string_view object) {
   const auto& state = session.state();
   const auto* entry = state.find_case(number);
   const auto* grant = entry != nullptr ? state.grant_of(*entry, session.user_id()) : nullptr;
@@ -62,8 +65,9 @@ OpenCase open_case(Session& session, std::int64_t number, Right needed, std::str
                 "casevault case list");
   }
   if (grant->right < needed) {
-    session.refuse(action, object, "your right on " + case_name(number) + " is " + std::string(to_string(grant->right)) +
-                                       "; this takes " + std::string(to_string(needed)));
+    session.refuse(action, object,
+                   "your right on " + case_name(number) + " is " + std::string(to_string(grant->right)) +
+                       "; this takes " + std::string(to_string(needed)));
   }
   const auto key = open_case_key(session, *grant, case_name(number));
   auto store = CaseStore::open(case_path(session.folder(), entry->id, entry->epoch),
@@ -99,7 +103,8 @@ void publish_case_head(Session& session, const OpenCase& open) {
   update.commit();
 }
 
-void check_case_change(const CatalogState& state, const CaseStore& store, const Change& change, std::string_view object) {
+void check_case_change(const CatalogState& state, const CaseStore& store, const Change& change,
+                       std::string_view object) {
   const auto statement = parse_statement(change.statement, std::string(object));
   const auto forged = [&](const char* why) {
     return Error(Errc::kDamaged, std::string(object) + " is forged or damaged: " + why, "casevault verify");
@@ -137,8 +142,9 @@ void rotate_case(Session& session, OpenCase& open, const Rotation& rotation) {
   }
   sync_directory(path.parent_path());
 
-  const auto title = open_title(session, entry, open_case_key(session, *session.state().grant_of(entry, session.user_id()),
-                                                             case_name(open.number)));
+  const auto title =
+      open_title(session, entry,
+                 open_case_key(session, *session.state().grant_of(entry, session.user_id()), case_name(open.number)));
   Catalog::Update update(session.catalog());
   auto grants = regrant(update.state(), entry, key, rotation.without_user);
   for (const auto& sealed : grants.sealed) update.put_blob(sealed);

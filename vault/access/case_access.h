@@ -15,31 +15,34 @@ struct OpenCase {
   CaseStore store;
 };
 
-/// Finds the case, checks the user's grant and that it covers `needed`, opens the database with the granted key, and checks that its chain
-/// holds the head that the catalogue knows: an older database, or one with lost rows, is refused.
+/// Finds the case, checks the user's grant and that it covers `needed`, opens the database with the granted key, and
+/// checks that its chain holds the head that the catalogue knows: an older database, or one with lost rows, is refused.
 /// Logs refusals (as `action` on `object`); the caller logs what it then does, before it shows anything.
-/// @throws Error: kNotFound (also for a case that the user has no grant for: it says "no such case, or not for you" and is logged as refused),
-/// kNotAllowed, kDamaged.
+/// @throws Error: kNotFound (also for a case that the user has no grant for: it says "no such case, or not for you" and
+/// is logged as refused), kNotAllowed, kDamaged.
 OpenCase open_case(Session& session, std::int64_t number, Right needed, std::string_view action,
                    std::string_view object);
 
-/// As open_case with Right::kAdd, for an open (not closed) case, ready for writing: if a removed user still holds the case's key, it is
-/// rotated first.
+/// As open_case with Right::kAdd, for an open (not closed) case, ready for writing: if a removed user still holds the
+/// case's key, it is rotated first.
 OpenCase open_case_for_adding(Session& session, std::int64_t number, std::string_view action, std::string_view object);
 
 /// What a statement made now is stamped with.
 CaseStamp case_stamp(Session& session, const OpenCase& open);
 
-/// After the case transaction is committed: puts the new head, signed, into the catalogue. Call before reporting success.
+/// After the case transaction is committed: puts the new head, signed, into the catalogue. Call before reporting
+/// success.
 void publish_case_head(Session& session, const OpenCase& open);
 
-/// Checks that a change was signed by whom it names and that they had the right for it then. @throws Error{kDamaged} naming
-/// `object`.
-void check_case_change(const CatalogState& state, const CaseStore& store, const Change& change, std::string_view object);
+/// Checks that a change was signed by whom it names and that they had the right for it then. @throws Error{kDamaged}
+/// naming `object`.
+void check_case_change(const CatalogState& state, const CaseStore& store, const Change& change,
+                       std::string_view object);
 
-/// A new key epoch: the database is copied under a new key into a new file (without `left_out`'s content), the new key sealed to all whose
-/// grants stay, all in one catalogue transaction; then the old file and the bodies left without a record are removed. Users that were removed from the vault
-/// lose the case. `extra`, when given, may append changes to the new database before it counts.
+/// A new key epoch: the database is copied under a new key into a new file (without `left_out`'s content), the new key
+/// sealed to all whose grants stay, all in one catalogue transaction; then the old file and the bodies left without a
+/// record are removed. Users that were removed from the vault lose the case. `extra`, when given, may append changes to
+/// the new database before it counts.
 /// @pre the caller checked the right. Afterwards `open` is the new database.
 struct Rotation {
   std::optional<UserId> without_user;

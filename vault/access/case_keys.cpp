@@ -23,11 +23,12 @@ DatabaseKey case_database_key(const CaseKey& key, const CaseId& id, std::uint32_
 
 CaseKey open_case_key(Session& session, const Grant& grant, const std::string& what) {
   const auto sealed = session.catalog().blob(grant.sealed_key);
-  const auto plain = sealed ? open_sealed(session.identity().box, *sealed) : std::nullopt;
-  if (!plain || plain->size() != CaseKey::kSize) {
-    throw Error(Errc::kDamaged, what + ": your key to it is lost or damaged", "ask somebody who manages the case to grant it again");
+  auto key = sealed ? open_sealed_key<CaseKey>(session.identity().box, *sealed) : std::nullopt;
+  if (!key) {
+    throw Error(Errc::kDamaged, what + ": your key to it is lost or damaged",
+                "ask somebody who manages the case to grant it again");
   }
-  return CaseKey::from_bytes(plain->expose_secret().first<CaseKey::kSize>());
+  return std::move(*key);
 }
 
 Bytes seal_title(const std::string& title, const CaseId& id, const CaseKey& key) {
@@ -36,11 +37,12 @@ Bytes seal_title(const std::string& title, const CaseId& id, const CaseKey& key)
 
 std::string open_title(Session& session, const CaseEntry& entry, const CaseKey& key) {
   const auto sealed = session.catalog().blob(entry.title);
-  const auto plain = sealed ? aead_open(title_key(key, entry.id), *sealed, entry.id) : std::nullopt;
+  const auto plain = sealed ? aead_open_content(title_key(key, entry.id), *sealed, entry.id) : std::nullopt;
   if (!plain) {
-    throw Error(Errc::kDamaged, "C-" + std::to_string(entry.number) + ": its title is lost or damaged", "casevault verify");
+    throw Error(Errc::kDamaged, "C-" + std::to_string(entry.number) + ": its title is lost or damaged",
+                "casevault verify");
   }
-  return std::string(as_text(plain->expose_secret()));
+  return std::string(as_text(*plain));
 }
 
 }  // namespace casevault

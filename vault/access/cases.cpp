@@ -33,8 +33,8 @@ const User& require_user(const Session& session, const std::string& name) {
 
 CaseSummary summary_of(Session& session, const CaseEntry& entry, const Grant& grant) {
   const auto key = open_case_key(session, grant, case_name(entry.number));
-  return {entry.number,        open_title(session, entry, key),           grant.right,     entry.closed, entry.created_ms,
-          user_name(session, entry.creator), entry.head.count};
+  return {entry.number,     open_title(session, entry, key),   grant.right,     entry.closed,
+          entry.created_ms, user_name(session, entry.creator), entry.head.count};
 }
 
 std::size_t manager_count(const CatalogState& state, const CaseEntry& entry) {
@@ -69,12 +69,13 @@ std::int64_t new_case(Session& session, const std::string& title) {
   statement["case"] = to_hex(id);
   statement["number"] = number;
   update.append(statement, session.identity().signing);
-  const auto own_key = update.put_blob(seal_to(session.identity().box.public_key, key.expose_secret()));
+  const auto own_key = update.put_blob(seal_to(session.identity().box.public_key, key));
   auto epoch = new_statement(session, "case-epoch");
   epoch["case"] = to_hex(id);
   epoch["epoch"] = 1;
   epoch["title"] = to_hex(update.put_blob(seal_title(title, id, key)));
-  epoch["grants"] = {{{"user", to_hex(session.user_id())}, {"right", to_string(Right::kManage)}, {"key", to_hex(own_key)}}};
+  epoch["grants"] = {
+      {{"user", to_hex(session.user_id())}, {"right", to_string(Right::kManage)}, {"key", to_hex(own_key)}}};
   update.append(epoch, session.identity().signing);
   update.commit();
   session.record("case-new", case_name(number));
@@ -105,8 +106,8 @@ CaseDetails show_case(Session& session, std::int64_t number) {
   }
   const auto records = open.store.records();
   details.records = records.size();
-  details.withdrawn =
-      static_cast<std::size_t>(std::ranges::count_if(records, [](const Record& r) { return r.withdrawal.has_value(); }));
+  details.withdrawn = static_cast<std::size_t>(
+      std::ranges::count_if(records, [](const Record& r) { return r.withdrawal.has_value(); }));
   details.key_epoch = entry.epoch;
   return details;
 }
@@ -131,7 +132,7 @@ void grant_case(Session& session, std::int64_t number, const std::string& user_n
   statement["epoch"] = current.epoch;
   statement["user"] = to_hex(user.keys.id);
   statement["right"] = to_string(right);
-  statement["key"] = to_hex(update.put_blob(seal_to(user.keys.box, key.expose_secret())));
+  statement["key"] = to_hex(update.put_blob(seal_to(user.keys.box, key)));
   update.append(statement, session.identity().signing);
   update.commit();
   session.record("case-grant", object);
@@ -144,7 +145,8 @@ RemovalReport revoke_case(Session& session, std::int64_t number, const std::stri
   const auto& entry = *session.state().find_case(number);
   const auto* grant = session.state().grant_of(entry, user.keys.id);
   if (grant == nullptr) {
-    throw Error(Errc::kNotFound, "that user has no right on " + case_name(number), "casevault case show " + case_name(number));
+    throw Error(Errc::kNotFound, "that user has no right on " + case_name(number),
+                "casevault case show " + case_name(number));
   }
   if (user.keys.id == session.user_id()) {
     throw Error(Errc::kUsage, "you cannot take your own right away", "ask another manager of the case to do it");

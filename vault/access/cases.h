@@ -36,7 +36,8 @@ std::int64_t new_case(Session& session, const std::string& title);
 /// The cases the user may read.
 std::vector<CaseSummary> list_cases(Session& session);
 CaseDetails show_case(Session& session, std::int64_t number);
-/// Manage right needed. Raising or lowering a right is the same call; lowering rotates nothing: use revoke_case for that.
+/// Manage right needed. Raising or lowering a right is the same call; lowering rotates nothing: use revoke_case for
+/// that.
 void grant_case(Session& session, std::int64_t number, const std::string& user, Right right);
 /// Manage right needed; not the last manager. Rotates the case key.
 RemovalReport revoke_case(Session& session, std::int64_t number, const std::string& user);

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "crypto/random.h"
+#include "crypto/secret_layout.h"
 #include "vault/storage/slots.h"
 
 namespace casevault {
@@ -16,25 +17,35 @@ constexpr std::size_t kBoxSize = kPlainSize + kSealedBoxOverhead;
 constexpr std::string_view kDomain = "casevault/v1/handover";
 static_assert(kBoxSize * kSlotCount == kHandoverFileSize);
 
-SecretBytes signed_part(const VaultId& vault, const UserId& user, std::uint32_t epoch, const CatalogKey& key, const UserId& by) {
-  SecretBytes plain(kPlainSize);
-  auto at = plain.expose_secret_for_writing().begin();
-  at = std::ranges::copy(as_bytes(kMagic), at).out;
-  at = std::ranges::copy(vault, at).out;
-  at = std::ranges::copy(user, at).out;
-  at = std::ranges::copy(be32(epoch), at).out;
-  at = std::ranges::copy(key.expose_secret(), at).out;
-  std::ranges::copy(by, at);
-  return plain;
-}
-
 constexpr std::size_t kSignedSize = kPlainSize - 64;
 
-Bytes box_for(const VaultId& vault, const UserKeys& user, std::uint32_t epoch, const CatalogKey& key, const Identity& owner) {
-  auto plain = signed_part(vault, user.id, epoch, key, owner.id);
-  const auto signature = owner.signing.sign(kDomain, plain.expose_secret().first(kSignedSize));
-  std::ranges::copy(signature, plain.expose_secret_for_writing().begin() + kSignedSize);
-  return seal_to(user.box, plain.expose_secret());
+SecretBytes signed_part(const VaultId& vault, const UserId& user, std::uint32_t epoch, const CatalogKey& key,
+                        const UserId& by) {
+  return SecretWriter(kSignedSize)
+      .put(as_bytes(kMagic))
+      .put(vault)
+      .put(user)
+      .put(be32(epoch))
+      .put(key)
+      .put(by)
+      .finish();
+}
+
+Bytes box_for(const VaultId& vault, const UserKeys& user, std::uint32_t epoch, const CatalogKey& key,
+              const Identity& owner) {
+  const auto part = signed_part(vault, user.id, epoch, key, owner.id);
+  return seal_to(user.box, SecretWriter(kPlainSize).put(part).put(owner.signing.sign(kDomain, part)).finish());
+}
+
+/// nullopt when the box is for another vault or user.
+std::optional<HandedOver> parse_box(const SecretBytes& plain, const VaultId& vault, const UserId& user) {
+  SecretReader reader(plain);
+  if (as_text(reader.take<4>()) != kMagic || reader.take<16>() != vault || reader.take<16>() != user)
+    return std::nullopt;
+  const auto epoch = read_be32(reader.take<4>());
+  auto key = reader.take_key<CatalogKey>();
+  const auto by = reader.take<16>();
+  return HandedOver{std::move(key), epoch, by, reader.take<64>()};
 }
 
 /// A box that nobody can open, not told apart from the others.
@@ -59,21 +70,15 @@ std::optional<HandedOver> find_handover(const VaultId& vault, ByteView file, con
   if (file.size() != kHandoverFileSize) return std::nullopt;
   for (std::size_t i = 0; i < kSlotCount; ++i) {
     const auto plain = open_sealed(identity.box, file.subspan(i * kBoxSize, kBoxSize));
-    if (!plain) continue;
-    const auto bytes = plain->expose_secret();
-    if (as_text(bytes.first(4)) != kMagic || !std::ranges::equal(bytes.subspan(4, 16), vault) ||
-        !std::ranges::equal(bytes.subspan(20, 16), identity.id)) {
-      continue;
-    }
-    return HandedOver{CatalogKey::from_bytes(bytes.subspan<40, 32>()), read_be32(bytes.subspan<36, 4>()),
-                      to_array<16>(bytes.subspan(72)), to_array<64>(bytes.subspan(88))};
+    auto handed = plain ? parse_box(*plain, vault, identity.id) : std::nullopt;
+    if (handed) return handed;
   }
   return std::nullopt;
 }
 
 bool verify_handover(const VaultId& vault, const HandedOver& handed, const UserId& to, const VerifyKey& owner) {
-  const auto plain = signed_part(vault, to, handed.epoch, handed.key, handed.by);
-  return verify(owner, kDomain, plain.expose_secret().first(kSignedSize), handed.signature);
+  const auto part = signed_part(vault, to, handed.epoch, handed.key, handed.by);
+  return verify(owner, kDomain, part, handed.signature);
 }
 
 Path handover_path(const Path& folder, std::uint32_t epoch) { return folder / "handover" / std::to_string(epoch); }

@@ -17,12 +17,14 @@ struct HandedOver {
   Signature signature{};
 };
 
-/// The file `handover/<epoch>`: 64 sealed boxes of one size, one for each user and the rest for nobody, in random order (docs/format.md section 5).
+/// The file `handover/<epoch>`: 64 sealed boxes of one size, one for each user and the rest for nobody, in random order
+/// (docs/format.md section 5).
 Bytes encode_handover(const VaultId& vault, const CatalogKey& key, std::uint32_t epoch, const Identity& owner,
                       const std::vector<UserKeys>& users);
 /// The box that is for `identity`; nullopt when there is none.
 std::optional<HandedOver> find_handover(const VaultId& vault, ByteView file, const Identity& identity);
-[[nodiscard]] bool verify_handover(const VaultId& vault, const HandedOver& handed, const UserId& to, const VerifyKey& owner);
+[[nodiscard]] bool verify_handover(const VaultId& vault, const HandedOver& handed, const UserId& to,
+                                   const VerifyKey& owner);
 
 inline constexpr std::size_t kHandoverFileSize = 64 * 200;  // bytes
 Path handover_path(const Path& folder, std::uint32_t epoch);

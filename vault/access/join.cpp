@@ -54,12 +54,13 @@ JoinRequest parse_request(const VaultId& vault, std::string_view text, const Sea
   return request;
 }
 
-std::optional<JoinRequest> open_request(const VaultId& vault, const Bytes& file, const std::vector<BoxKeyPair>& audit_keys) {
+std::optional<JoinRequest> open_request(const VaultId& vault, const Bytes& file,
+                                        const std::vector<BoxKeyPair>& audit_keys) {
   for (const auto& pair : audit_keys) {
-    const auto plain = open_sealed(pair, ByteView(file).subspan(kSlotSize));
+    const auto plain = open_sealed_content(pair, ByteView(file).subspan(kSlotSize));
     if (!plain) continue;
     try {
-      return parse_request(vault, as_text(plain->expose_secret()), slot_of(file));
+      return parse_request(vault, as_text(*plain), slot_of(file));
     } catch (const Error&) {
       return std::nullopt;
     }
@@ -73,7 +74,8 @@ void write_join_request(const Path& folder, const Header& header, const Identity
                         const SealedSlot& slot, std::int64_t now_ms) {
   const auto keys = public_half(identity, name);
   const auto signature = identity.signing.sign(kDomain, signed_message(header.vault_id, keys, now_ms, slot));
-  auto text = nlohmann::json{{"user", user_to_json(keys)}, {"time", now_ms}, {"signature", to_base64(signature)}}.dump();
+  auto text =
+      nlohmann::json{{"user", user_to_json(keys)}, {"time", now_ms}, {"signature", to_base64(signature)}}.dump();
   if (text.size() > kRequestSize) throw Error(Errc::kInternal, "the join request is too long");
   text.resize(kRequestSize, ' ');
   const auto sealed = seal_to(header.audit_key, as_bytes(text));
@@ -98,7 +100,8 @@ PendingJoins read_join_requests(const Path& folder, const VaultId& vault, const 
       pending.unreadable.push_back("handover/" + path.filename().string());
     }
   }
-  std::ranges::sort(pending.requests, {}, [](const PendingJoin& p) { return std::pair(p.request.keys.name, p.request.time_ms); });
+  std::ranges::sort(pending.requests, {},
+                    [](const PendingJoin& p) { return std::pair(p.request.keys.name, p.request.time_ms); });
   return pending;
 }
 

@@ -7,8 +7,8 @@
 
 namespace casevault {
 
-/// A file `handover/join-<16 hex>`: the asker's sealed slot, then the request sealed to the audit key, which owners hold. The request is
-/// signed by the asker's own key over keys, name and slot: nobody asks with another's keys.
+/// A file `handover/join-<16 hex>`: the asker's sealed slot, then the request sealed to the audit key, which owners
+/// hold. The request is signed by the asker's own key over keys, name and slot: nobody asks with another's keys.
 struct PendingJoin {
   Path path;
   SealedSlot slot;

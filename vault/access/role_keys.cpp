@@ -1,6 +1,6 @@
 #include "vault/access/role_keys.h"
 
-#include <algorithm>
+#include "crypto/secret_layout.h"
 
 namespace casevault {
 namespace {
@@ -21,15 +21,12 @@ RoleKeys RoleKeys::clone(bool with_root) const {
 
 Bytes seal_role_keys(const RoleKeys& keys, const BoxPublicKey& to) {
   if (keys.audit.size() > kMaxAuditKeys) throw Error(Errc::kInternal, "too many audit keys");
-  SecretBytes plain(kFixedSize + 32 * keys.audit.size());
-  const auto out = plain.expose_secret_for_writing();
-  std::ranges::copy(as_bytes(kMagic), out.begin());
-  out[4] = std::byte{keys.root.has_value()};
-  if (keys.root) std::ranges::copy(keys.root->expose_secret(), out.begin() + 5);
-  out[37] = static_cast<std::byte>(keys.audit.size());
-  auto at = out.begin() + kFixedSize;
-  for (const auto& pair : keys.audit) at = std::ranges::copy(pair.secret_key.expose_secret(), at).out;
-  return seal_to(to, plain.expose_secret());
+  SecretWriter writer(kFixedSize + 32 * keys.audit.size());
+  writer.put(as_bytes(kMagic)).put(ByteArray<1>{std::byte{keys.root.has_value()}});
+  writer.put(keys.root ? keys.root->clone() : SigningSeed::zero());
+  writer.put(ByteArray<1>{static_cast<std::byte>(keys.audit.size())});
+  for (const auto& pair : keys.audit) writer.put(pair.secret_key);
+  return seal_to(to, writer.finish());
 }
 
 std::optional<RoleKeys> open_role_keys(const Catalog& catalog, const Identity& identity) {
@@ -40,15 +37,16 @@ std::optional<RoleKeys> open_role_keys(const Catalog& catalog, const Identity& i
   const auto damaged = Error(Errc::kDamaged, "catalog.db: your keys to the audit log are lost or damaged",
                              "restore the vault from a copy");
   if (!plain) throw damaged;
-  const auto bytes = plain->expose_secret();
-  if (bytes.size() < kFixedSize || as_text(bytes.first(4)) != kMagic) throw damaged;
-  const auto count = std::to_integer<std::size_t>(bytes[37]);
-  if (bytes.size() != kFixedSize + 32 * count) throw damaged;
+  SecretReader reader(*plain);
+  if (as_text(reader.take<4>()) != kMagic) throw damaged;
   RoleKeys keys;
-  if (bytes[4] == std::byte{1}) keys.root = SigningSeed::from_bytes(bytes.subspan<5, 32>());
+  const bool has_root = reader.take<1>()[0] == std::byte{1};
+  auto root = reader.take_key<SigningSeed>();
+  if (has_root) keys.root = std::move(root);
+  const auto count = std::to_integer<std::size_t>(reader.take<1>()[0]);
+  if (reader.left() != 32 * count) throw damaged;
   for (std::size_t i = 0; i < count; ++i) {
-    const auto secret = bytes.subspan(kFixedSize + 32 * i).first<32>();
-    keys.audit.push_back(BoxKeyPair::from_secret(BoxSecretKey::from_bytes(secret)));
+    keys.audit.push_back(BoxKeyPair::from_secret(reader.take_key<BoxSecretKey>()));
   }
   return keys;
 }

@@ -7,7 +7,8 @@
 
 namespace casevault {
 
-/// What owners and auditors hold beyond their own keys: the audit log's secret keys, oldest first, and for owners the root key.
+/// What owners and auditors hold beyond their own keys: the audit log's secret keys, oldest first, and for owners the
+/// root key.
 struct RoleKeys {
   std::optional<SigningSeed> root;
   std::vector<BoxKeyPair> audit;

@@ -1,7 +1,7 @@
 #pragma once
+#include <nlohmann/json_fwd.hpp>
 #include "vault/storage/header.h"
 #include "vault/storage/slots.h"
-#include <nlohmann/json_fwd.hpp>
 
 #include "vault/vault.h"
 
@@ -12,12 +12,12 @@ struct SessionKeys {
   Header header;
   Slots slots;
   SlotKey slot_key;
-  std::size_t slot = 0;             // where the slot that was opened lies
-  std::uint32_t generation = 0;     // its
-  std::uint32_t slot_epoch = 0;     // the catalogue epoch it holds the key of; behind catalog_epoch after a rotation
+  std::size_t slot = 0;          // where the slot that was opened lies
+  std::uint32_t generation = 0;  // its
+  std::uint32_t slot_epoch = 0;  // the catalogue epoch it holds the key of; behind catalog_epoch after a rotation
   CatalogKey catalog_key;
   std::uint32_t catalog_epoch = 0;
-  StateKey state_key;               // follows from catalog_key
+  StateKey state_key;  // follows from catalog_key
 };
 
 StateKey state_key_of(const CatalogKey& key, const VaultId& vault);
@@ -40,7 +40,8 @@ class ExclusiveAccess {
 /// A catalogue statement of this kind by this user now; the caller adds the rest.
 nlohmann::json new_statement(Session& session, std::string_view kind);
 
-/// Writes `contents` into a free slot under `key`, opens it once, makes the catalogue point to it, then overwrites the old one.
+/// Writes `contents` into a free slot under `key`, opens it once, makes the catalogue point to it, then overwrites the
+/// old one.
 /// @pre ExclusiveAccess
 void reseal_slot(Session& session, const SlotKey& key);
 

@@ -178,6 +178,7 @@ struct Run {
   std::size_t most_consonants = 0;
   void add(char32_t letter) {
     ++letters;
+    if (std::u32string_view(U"ьъЬЪ").find(letter) != std::u32string_view::npos) return;  // neither
     consonants = is_vowel(letter) ? 0 : consonants + 1;
     most_consonants = std::max(most_consonants, consonants);
   }

@@ -29,8 +29,8 @@ std::optional<HandedOver> newest_handover(const Path& folder, const VaultId& vau
   return std::nullopt;
 }
 
-/// The key that the catalogue as it lies there wants: the slot's, or one handed over since. nullopt: this user has none.
-/// A handover whose catalogue never came into place (a crash) is left alone: the file decides.
+/// The key that the catalogue as it lies there wants: the slot's, or one handed over since. nullopt: this user has
+/// none. A handover whose catalogue never came into place (a crash) is left alone: the file decides.
 std::optional<CatalogAccess> find_catalog_key(const Path& folder, const VaultId& vault, const SlotContents& slot,
                                               const Identity& identity) {
   const auto path = folder / "catalog.db";
@@ -42,7 +42,8 @@ std::optional<CatalogAccess> find_catalog_key(const Path& folder, const VaultId&
     return CatalogAccess{handed->key.clone(), handed->epoch, std::move(handed)};
   }
   const auto epochs = handover_epochs(folder);
-  const bool rotated_without_me = slot.catalog_epoch > 0 && !epochs.empty() && epochs.front() > slot.catalog_epoch && !handed;
+  const bool rotated_without_me =
+      slot.catalog_epoch > 0 && !epochs.empty() && epochs.front() > slot.catalog_epoch && !handed;
   const bool never_let_in = slot.catalog_epoch == 0 && !handed;
   if (rotated_without_me || never_let_in) return std::nullopt;
   throw Error(Errc::kDamaged, "catalog.db is missing, damaged, or not the one your key belongs to",
@@ -55,7 +56,8 @@ void check_me(const CatalogState& state, const SlotContents& slot, std::size_t s
     throw Error(Errc::kNotAllowed, user == nullptr ? "you were not let in yet" : "you were removed from this vault",
                 "ask an owner of the vault");
   }
-  if (user->keys != me) throw Error(Errc::kDamaged, "your slot and the catalogue disagree about your keys", "casevault verify");
+  if (user->keys != me)
+    throw Error(Errc::kDamaged, "your slot and the catalogue disagree about your keys", "casevault verify");
   const bool current = slot.generation == user->generation && slot_index == user->slot;
   if (!current && slot.generation <= user->generation) {
     throw Error(Errc::kWrongPassphrase, "this passphrase was replaced, or an older file slots was put back",
@@ -67,7 +69,8 @@ void check_handover(const CatalogState& state, const std::optional<HandedOver>& 
   if (!handed) return;
   const auto* by = state.find_user(handed->by);
   if (by == nullptr || by->role != Role::kOwner || !verify_handover(state.vault(), *handed, me, by->keys.sign)) {
-    throw Error(Errc::kDamaged, "the catalogue key that was handed to you is not from an owner of this vault: do not go on",
+    throw Error(Errc::kDamaged,
+                "the catalogue key that was handed to you is not from an owner of this vault: do not go on",
                 "compare the vault's fingerprint with an owner: casevault user fingerprint");
   }
 }
@@ -82,7 +85,9 @@ bool put_back_if_changed(const Catalog& catalog, const Path& path, const Sha256D
   }
   if (file && sha256(*file) == expected) return false;
   const auto copy = catalog.blob(expected);
-  if (!copy) throw Error(Errc::kDamaged, "catalog.db: the copy of " + path.filename().string() + " is missing", "casevault verify");
+  if (!copy)
+    throw Error(Errc::kDamaged, "catalog.db: the copy of " + path.filename().string() + " is missing",
+                "casevault verify");
   replace_file(path, *copy);
   return true;
 }
@@ -93,7 +98,8 @@ void put_back_files(SessionParts& parts) {
     parts.warnings.push_back("vault.json was not the newest one; it was put back from the catalogue's copy");
     const auto file = read_small_file(parts.folder / "vault.json", kMaxHeaderSize);
     parts.keys.header = parse_header(*file, parts.environment.cost_floor);
-    parts.log = AuditLog::open(parts.folder / "audit", parts.keys.header.vault_id, parts.keys.header.audit_key, parts.environment);
+    parts.log = AuditLog::open(parts.folder / "audit", parts.keys.header.vault_id, parts.keys.header.audit_key,
+                               parts.environment);
   }
   const auto handover = handover_path(parts.folder, state.epoch());
   if (put_back_if_changed(parts.catalog, handover, state.handover_hash(), kHandoverFileSize)) {
@@ -112,7 +118,8 @@ void check_freshness(SessionParts& parts) {
   if (!log_holds(parts.log, parts.catalog.log_head()) || !log_holds(parts.log, state.last_cite())) {
     parts.log_matches = false;
     parts.warnings.push_back(
-        "the audit log does not match what the catalogue last saw of it: it was cut short, replaced or changed; run casevault verify");
+        "the audit log does not match what the catalogue last saw of it: it was cut short, replaced or changed; run "
+        "casevault verify");
   }
   const auto seen = parts.log.newest_state(parts.keys.state_key);
   if (seen && chain_hash_at(parts.catalog.database(), seen->count) != seen->hash) {
@@ -144,11 +151,12 @@ Slots::Found open_own_slot(const Path& folder, const Header& header, const Slots
   if (waits_for_approval(folder, header, key)) {
     throw Error(Errc::kNotAllowed, "you were not let in yet", "ask an owner to run: casevault user approve " + user);
   }
-  throw Error(Errc::kWrongPassphrase, "wrong passphrase or user", "check the name after --user and type the passphrase again");
+  throw Error(Errc::kWrongPassphrase, "wrong passphrase or user",
+              "check the name after --user and type the passphrase again");
 }
 
 std::unique_ptr<SessionParts> open_session(const Path& folder, const Header& header, const Environment& environment,
-                                             const std::string& user, const SecretBytes& passphrase, Slots slots) {
+                                           const std::string& user, const SecretBytes& passphrase, Slots slots) {
   auto slot_key = derive_slot_key(header, user, passphrase);
   const auto [index, slot] = open_own_slot(folder, header, slots, slot_key, user);
   Identity identity{slot.user, SigningKey::from_seed(slot.signing_seed.clone()),
@@ -165,11 +173,18 @@ std::unique_ptr<SessionParts> open_session(const Path& folder, const Header& hea
 
   auto state_key = state_key_of(access->key, header.vault_id);
   auto log = AuditLog::open(folder / "audit", header.vault_id, header.audit_key, environment);
-  auto parts = std::unique_ptr<SessionParts>(new SessionParts{
-      folder, environment, user,
-      SessionKeys{header, std::move(slots), std::move(slot_key), index, slot.generation, slot.catalog_epoch,
-                  std::move(access->key), access->epoch, std::move(state_key)},
-      std::move(identity), BodyStore(folder / "bodies"), std::move(log), std::move(catalog), true, {}});
+  auto parts = std::unique_ptr<SessionParts>(
+      new SessionParts{folder,
+                       environment,
+                       user,
+                       SessionKeys{header, std::move(slots), std::move(slot_key), index, slot.generation,
+                                   slot.catalog_epoch, std::move(access->key), access->epoch, std::move(state_key)},
+                       std::move(identity),
+                       BodyStore(folder / "bodies"),
+                       std::move(log),
+                       std::move(catalog),
+                       true,
+                       {}});
   check_freshness(*parts);
   put_back_files(*parts);
   remove_old_case_files(*parts);
@@ -179,7 +194,7 @@ std::unique_ptr<SessionParts> open_session(const Path& folder, const Header& hea
 }  // namespace
 
 std::unique_ptr<SessionParts> unlock_vault(const Path& folder, const Header& header, const Environment& environment,
-                                             const std::string& user, const SecretBytes& passphrase) {
+                                           const std::string& user, const SecretBytes& passphrase) {
   auto slots = Slots::open(folder / "slots");
   slots.file().lock(File::Lock::kShared, kLockTimeoutMs);
   auto log = AuditLog::open(folder / "audit", header.vault_id, header.audit_key, environment);
@@ -187,8 +202,9 @@ std::unique_ptr<SessionParts> unlock_vault(const Path& folder, const Header& hea
     return open_session(folder, header, environment, user, passphrase, std::move(slots));
   } catch (const Error& error) {
     // There is no session: the entry is sealed to the audit key and signed by nobody.
-    log.append({"unlock", user.substr(0, kMaxAuditObjects), error.code() == Errc::kWrongPassphrase ? "failed" : "refused"}, nullptr,
-               nullptr);
+    log.append(
+        {"unlock", user.substr(0, kMaxAuditObjects), error.code() == Errc::kWrongPassphrase ? "failed" : "refused"},
+        nullptr, nullptr);
     throw;
   }
 }

@@ -35,7 +35,8 @@ PendingJoin find_request(Session& session, const RoleKeys& role_keys, const std:
   auto pending = read_join_requests(session.folder(), session.keys().header.vault_id, role_keys.audit);
   std::erase_if(pending.requests, [&](const PendingJoin& p) { return p.request.keys.name != name; });
   if (pending.requests.empty()) {
-    throw Error(Errc::kNotFound, "nobody by that name asks to be let in", "they type first: casevault user join " + name);
+    throw Error(Errc::kNotFound, "nobody by that name asks to be let in",
+                "they type first: casevault user join " + name);
   }
   if (pending.requests.size() > 1) {
     throw Error(Errc::kUsage, "several requests carry that name: somebody may be pretending to be them",
@@ -56,16 +57,18 @@ void certify(Session& session, const PendingJoin& pending, Role role, const Role
   require_free(update.state(), pending.request.keys.name);
   auto users = keys_of_active_users(update.state());
   users.push_back(pending.request.keys);
-  const auto handover = encode_handover(keys.header.vault_id, keys.catalog_key, keys.catalog_epoch, session.identity(), users);
+  const auto handover =
+      encode_handover(keys.header.vault_id, keys.catalog_key, keys.catalog_epoch, session.identity(), users);
   auto statement = new_statement(session, "user");
   statement["user"] = user_to_json(pending.request.keys);
   statement["role"] = to_string(role);
   statement["slot"] = slot;
   statement["generation"] = 1;
   statement["slot_hash"] = to_hex(sha256(pending.slot));
-  statement["role_keys"] = role == Role::kMember ? std::string()
-                                                 : to_hex(update.put_blob(seal_role_keys(
-                                                       role_keys.clone(role == Role::kOwner), pending.request.keys.box)));
+  statement["role_keys"] =
+      role == Role::kMember
+          ? std::string()
+          : to_hex(update.put_blob(seal_role_keys(role_keys.clone(role == Role::kOwner), pending.request.keys.box)));
   update.erase_blob(update.state().handover_hash());
   statement["handover"] = to_hex(update.put_blob(handover));
   update.append(statement, session.identity().signing);
@@ -139,8 +142,8 @@ void append_removal(Session& session, Catalog& target, const User& removed, Role
   update.commit();
 }
 
-/// Order: handover durable, then the new catalogue in place (from here on the user is out), then what follows from it. A crash after that is
-/// mended at the next unlock.
+/// Order: handover durable, then the new catalogue in place (from here on the user is out), then what follows from it.
+/// A crash after that is mended at the next unlock.
 void rotate_catalog(Session& session, const User& removed) {
   auto& keys = session.keys();
   auto role_keys = own_role_keys(session);
@@ -245,17 +248,18 @@ std::vector<OpenedBefore> opened_by(Session& session, UserId user, std::int64_t 
   const auto role_keys = open_role_keys(session.catalog(), session.identity());
   std::map<std::int64_t, std::vector<std::string>> opened;
   if (!role_keys) return {};
-  session.log().read_all(role_keys->audit, session.state(), [&](std::uint64_t, const std::optional<OpenedEntry>& entry) {
-    if (!entry || !entry->by || *entry->by != user || entry->event.outcome == "refused") return;
-    static constexpr std::array<std::string_view, 5> kOpening = {"show", "history", "cat", "export", "search"};
-    if (std::ranges::find(kOpening, entry->event.action) == kOpening.end()) return;
-    for (const auto& name : object_names(entry->event.objects)) {
-      const auto number = case_number_of(name);
-      if (number == 0 || (case_number != 0 && number != case_number)) continue;
-      auto& names = opened[number];
-      if (std::ranges::find(names, name) == names.end()) names.push_back(name);
-    }
-  });
+  session.log().read_all(
+      role_keys->audit, session.state(), [&](std::uint64_t, const std::optional<OpenedEntry>& entry) {
+        if (!entry || !entry->by || *entry->by != user || entry->event.outcome == "refused") return;
+        static constexpr std::array<std::string_view, 5> kOpening = {"show", "history", "cat", "export", "search"};
+        if (std::ranges::find(kOpening, entry->event.action) == kOpening.end()) return;
+        for (const auto& name : object_names(entry->event.objects)) {
+          const auto number = case_number_of(name);
+          if (number == 0 || (case_number != 0 && number != case_number)) continue;
+          auto& names = opened[number];
+          if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+        }
+      });
   std::vector<OpenedBefore> report;
   for (auto& [number, names] : opened) report.push_back({number, std::move(names)});
   return report;

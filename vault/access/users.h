@@ -16,9 +16,10 @@ struct JoinRequest {
 /// Owners only. Requests that cannot be read are left out (`verify` names them).
 std::vector<JoinRequest> pending_requests(Session& session);
 
-/// Certifies the keys of the one pending request by `name`, gives it a slot, hands it the catalogue key. `confirm` sees the request
-/// with its fingerprint; false leaves everything as it was (then returns false).
-/// @throws Error: kNotAllowed (owners only), kNotFound (no such request), kUsage (name taken, two requests of that name, all slots taken).
+/// Certifies the keys of the one pending request by `name`, gives it a slot, hands it the catalogue key. `confirm` sees
+/// the request with its fingerprint; false leaves everything as it was (then returns false).
+/// @throws Error: kNotAllowed (owners only), kNotFound (no such request), kUsage (name taken, two requests of that
+/// name, all slots taken).
 bool approve_user(Session& session, const std::string& name, Role role,
                   const std::function<bool(const JoinRequest&)>& confirm);
 
@@ -30,14 +31,14 @@ struct OpenedBefore {
 
 /// What taking access away did, told truthfully.
 struct RemovalReport {
-  std::vector<std::int64_t> rotated;          // cases re-keyed now
-  std::vector<std::int64_t> to_be_rotated;    // cases the caller cannot re-key: the next person who writes to them does
-  bool audit_readable = false;                // the caller may read the log, so `opened` is told from it
+  std::vector<std::int64_t> rotated;        // cases re-keyed now
+  std::vector<std::int64_t> to_be_rotated;  // cases the caller cannot re-key: the next person who writes to them does
+  bool audit_readable = false;              // the caller may read the log, so `opened` is told from it
   std::vector<OpenedBefore> opened;
 };
 
-/// Owners only; not oneself, and not the last owner. Rotates the catalogue key, the audit key when the person could read the log, and
-/// every case key the person held that the caller can rotate.
+/// Owners only; not oneself, and not the last owner. Rotates the catalogue key, the audit key when the person could
+/// read the log, and every case key the person held that the caller can rotate.
 RemovalReport remove_user(Session& session, const std::string& name);
 
 /// Re-seals one's own slot. The new slot is opened once before the old one is overwritten.

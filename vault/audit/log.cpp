@@ -42,12 +42,9 @@ std::string cut_utf8(std::string text, std::size_t max) {
 
 std::string entry_json(const AuditEvent& event, const Identity* actor, const Environment& environment) {
   const auto device = is_utf8(environment.device) ? cut_utf8(environment.device, kMaxDeviceSize) : std::string();
-  return nlohmann::json{{"action", event.action},
-                        {"by", actor != nullptr ? to_hex(actor->id) : std::string()},
-                        {"device", device},
-                        {"objects", event.objects},
-                        {"outcome", event.outcome},
-                        {"time", environment.now_ms()}}
+  return nlohmann::json{{"action", event.action},   {"by", actor != nullptr ? to_hex(actor->id) : std::string()},
+                        {"device", device},         {"objects", event.objects},
+                        {"outcome", event.outcome}, {"time", environment.now_ms()}}
       .dump();
 }
 
@@ -87,7 +84,7 @@ AuditLog::AuditLog(File file, Path reserve, const VaultId& vault, const BoxPubli
       vault_(vault),
       environment_(environment),
       session_key_(AuditSessionKey::random()),
-      sealed_session_key_(seal_to(audit_key, session_key_.expose_secret())) {}
+      sealed_session_key_(seal_to(audit_key, session_key_)) {}
 
 AuditLog AuditLog::open(const Path& folder, const VaultId& vault, const BoxPublicKey& audit_key,
                         const Environment& environment) {
@@ -95,7 +92,8 @@ AuditLog AuditLog::open(const Path& folder, const VaultId& vault, const BoxPubli
     try {
       return File::open_for_update(folder / "log");
     } catch (const Error& error) {
-      throw Error(Errc::kAuditUnavailable, std::string("the audit log cannot be written, so nothing can be opened: ") + error.what(),
+      throw Error(Errc::kAuditUnavailable,
+                  std::string("the audit log cannot be written, so nothing can be opened: ") + error.what(),
                   "copy the vault to a disk that can be written");
     }
   }();
@@ -202,7 +200,8 @@ void AuditLog::append(const AuditEvent& event, const Identity* actor, const Stat
     frontier_.append(leaves_.back());
   } catch (const Error& error) {
     if (error.code() == Errc::kInternal || error.code() == Errc::kDamaged) throw;
-    throw Error(Errc::kAuditUnavailable, std::string("the audit log cannot be written, so access is refused: ") + error.what(),
+    throw Error(Errc::kAuditUnavailable,
+                std::string("the audit log cannot be written, so access is refused: ") + error.what(),
                 error.code() == Errc::kNoSpace ? "free some space on the disk, then repeat the command" : "");
   }
 }
@@ -217,10 +216,10 @@ std::optional<ChainHead> AuditLog::newest_state(const StateKey& key) const {
   for (auto index = leaves_.size(); index-- > 0;) {
     const auto record = record_at(index);
     if (record.empty()) continue;
-    const auto head = aead_open(key, ByteView(record).subspan(kStateAt, kStateSize), concat({vault_, be64(index)}));
-    if (!head) continue;
-    const auto plain = head->expose_secret();
-    return ChainHead{read_be64(plain.first<8>()), to_array<32>(plain.subspan(8))};
+    const auto sealed = ByteView(record).subspan(kStateAt, kStateSize);
+    const auto head = aead_open_content(key, sealed, concat({vault_, be64(index)}));
+    if (!head || head->size() != 8 + 32) continue;
+    return ChainHead{read_be64(ByteView(*head).first<8>()), to_array<32>(ByteView(*head).subspan(8))};
   }
   return std::nullopt;
 }
@@ -237,8 +236,8 @@ class SessionKeyReader {
     last_sealed_.assign(sealed.begin(), sealed.end());
     last_.reset();
     for (const auto& pair : keys_) {
-      const auto plain = open_sealed(pair, sealed);
-      if (plain) last_ = AuditSessionKey::from_bytes(plain->expose_secret().first<AuditSessionKey::kSize>());
+      auto key = open_sealed_key<AuditSessionKey>(pair, sealed);
+      if (key) last_ = std::move(key);
     }
     return last_ ? &*last_ : nullptr;
   }
@@ -249,10 +248,11 @@ class SessionKeyReader {
   std::optional<AuditSessionKey> last_;
 };
 
-std::optional<OpenedEntry> open_entry(ByteView sealed, const AuditEntryKey& key, ByteView where, const CatalogState& users) {
-  const auto plain = aead_open(key, sealed, where);
-  if (!plain) return std::nullopt;
-  const auto bytes = plain->expose_secret();
+std::optional<OpenedEntry> open_entry(ByteView sealed, const AuditEntryKey& key, ByteView where,
+                                      const CatalogState& users) {
+  const auto plain = aead_open_content(key, sealed, where);
+  if (!plain || plain->size() != kEntryPlainSize) return std::nullopt;
+  const ByteView bytes = *plain;
   const auto length = std::to_integer<std::size_t>(bytes[64]) << 8 | std::to_integer<std::size_t>(bytes[65]);
   if (length > kMaxJsonSize) return std::nullopt;
   const auto json = bytes.subspan(66, length);
@@ -275,7 +275,8 @@ void AuditLog::read_all(const std::vector<BoxKeyPair>& keys, const CatalogState&
     if (!record.empty() && as_text(ByteView(record).first(4)) == kMagic) {
       const auto* session = sessions.open(ByteView(record).subspan(4, kSessionBoxSize));
       const auto where = place(vault_, index, before.root());
-      if (session != nullptr) entry = open_entry(ByteView(record).subspan(kEntryAt), entry_key(*session, index), where, users);
+      if (session != nullptr)
+        entry = open_entry(ByteView(record).subspan(kEntryAt), entry_key(*session, index), where, users);
     }
     visit(index, entry);
     before.append(leaves_[index]);

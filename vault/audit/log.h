@@ -34,8 +34,8 @@ struct OpenedEntry {
   bool signature_checked = false;  // by `by`'s key; always false without `by`
 };
 
-/// The file `audit/log`: sealed records of 512 bytes, appended and synced under a lock, leaves of an RFC 6962 tree. Anybody can compute the tree; only
-/// the holder of the audit secret key reads entries (docs/format.md section 9).
+/// The file `audit/log`: sealed records of 512 bytes, appended and synced under a lock, leaves of an RFC 6962 tree.
+/// Anybody can compute the tree; only the holder of the audit secret key reads entries (docs/format.md section 9).
 class AuditLog {
  public:
   /// @pre the folder `audit` exists.
@@ -50,8 +50,8 @@ class AuditLog {
   /// Roots at many sizes in one pass. Sizes beyond the log are left out.
   std::map<std::uint64_t, TreeHash> roots_at(const std::set<std::uint64_t>& sizes) const;
 
-  /// Appends one entry and syncs it. `actor` signs; without one (a failed unlock) the entry is sealed all the same. `state` seals the
-  /// catalogue's head into the record, for those who hold the catalogue key.
+  /// Appends one entry and syncs it. `actor` signs; without one (a failed unlock) the entry is sealed all the same.
+  /// `state` seals the catalogue's head into the record, for those who hold the catalogue key.
   /// @throws Error{kAuditUnavailable} when it cannot be written: then nothing may be shown.
   struct State {
     const StateKey& key;
@@ -67,7 +67,8 @@ class AuditLog {
   void read_all(const std::vector<BoxKeyPair>& keys, const CatalogState& users, const Visitor& visit) const;
 
  private:
-  AuditLog(File file, Path reserve, const VaultId& vault, const BoxPublicKey& audit_key, const Environment& environment);
+  AuditLog(File file, Path reserve, const VaultId& vault, const BoxPublicKey& audit_key,
+           const Environment& environment);
   void catch_up();
   void write_record(ByteView record);
   bool free_some_reserve() noexcept;

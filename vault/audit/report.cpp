@@ -22,21 +22,28 @@ bool names_case(const std::string& objects, std::int64_t number) {
 }
 
 bool passes(const AuditFilter& filter, const AuditEntry& entry) {
-  return (!filter.since_ms || entry.time_ms >= *filter.since_ms) && (filter.user.empty() || entry.user == filter.user) &&
+  return (!filter.since_ms || entry.time_ms >= *filter.since_ms) &&
+         (filter.user.empty() || entry.user == filter.user) &&
          (filter.case_number == 0 || names_case(entry.objects, filter.case_number)) &&
          (filter.action.empty() || entry.action == filter.action);
 }
 
 AuditEntry describe(const Session& session, std::uint64_t index, const OpenedEntry& entry) {
-  return {index,        entry.time_ms,      entry.by ? user_name(session, *entry.by) : std::string(), entry.device,
-          entry.event.action, entry.event.objects, entry.event.outcome};
+  return {index,
+          entry.time_ms,
+          entry.by ? user_name(session, *entry.by) : std::string(),
+          entry.device,
+          entry.event.action,
+          entry.event.objects,
+          entry.event.outcome};
 }
 
 void check_cite(const AuditLog& log, const LogCite& cite, const std::string& by, std::vector<Finding>& findings) {
   if (cite.size <= log.head().size && log.root_at(cite.size) == cite.root) return;
   findings.push_back({Finding::Weight::kBad, "audit/log",
                       by + " saw " + std::to_string(cite.size) +
-                          " entries in another state: entries were removed, replaced or changed since; compare with a copy of the vault"});
+                          " entries in another state: entries were removed, replaced or changed since; compare with a "
+                          "copy of the vault"});
 }
 
 /// All statements of the catalogue against the tree in one pass, not one pass each.
@@ -55,20 +62,23 @@ void check_statements(Session& session, std::vector<Finding>& findings) {
     if (root != roots.end() && root->second == cite.first) continue;
     findings.push_back({Finding::Weight::kBad, "audit/log",
                         "catalogue change " + std::to_string(cite.second) + " saw " + std::to_string(size) +
-                            " entries in another state: entries were removed, replaced or changed since; compare with a copy of the vault"});
+                            " entries in another state: entries were removed, replaced or changed since; compare with "
+                            "a copy of the vault"});
     return;  // everything behind the first break differs too
   }
 }
 
 void check_entries(Session& session, const RoleKeys& keys, std::vector<Finding>& findings) {
-  session.log().read_all(keys.audit, session.state(), [&](std::uint64_t index, const std::optional<OpenedEntry>& entry) {
-    const auto name = "audit entry " + std::to_string(index);
-    if (!entry) {
-      findings.push_back({Finding::Weight::kBad, name, "it does not open: damaged, moved, or not written by casevault"});
-    } else if (entry->by && !entry->signature_checked) {
-      findings.push_back({Finding::Weight::kBad, name, "its signature is not that of the person it names"});
-    }
-  });
+  session.log().read_all(
+      keys.audit, session.state(), [&](std::uint64_t index, const std::optional<OpenedEntry>& entry) {
+        const auto name = "audit entry " + std::to_string(index);
+        if (!entry) {
+          findings.push_back(
+              {Finding::Weight::kBad, name, "it does not open: damaged, moved, or not written by casevault"});
+        } else if (entry->by && !entry->signature_checked) {
+          findings.push_back({Finding::Weight::kBad, name, "its signature is not that of the person it names"});
+        }
+      });
 }
 
 }  // namespace
@@ -78,10 +88,12 @@ std::vector<AuditEntry> show_audit(Session& session, const AuditFilter& filter) 
   if (!keys) session.refuse("audit-show", "", "only owners and auditors read the audit log");
   session.record("audit-show", "");
   std::vector<AuditEntry> entries;
-  session.log().read_all(keys->audit, session.state(), [&](std::uint64_t index, const std::optional<OpenedEntry>& opened) {
-    auto entry = opened ? describe(session, index, *opened) : AuditEntry{index, 0, "", "", "unreadable", "", "damaged"};
-    if (!opened || passes(filter, entry)) entries.push_back(std::move(entry));
-  });
+  session.log().read_all(
+      keys->audit, session.state(), [&](std::uint64_t index, const std::optional<OpenedEntry>& opened) {
+        auto entry =
+            opened ? describe(session, index, *opened) : AuditEntry{index, 0, "", "", "unreadable", "", "damaged"};
+        if (!opened || passes(filter, entry)) entries.push_back(std::move(entry));
+      });
   return entries;
 }
 

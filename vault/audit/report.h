@@ -38,12 +38,13 @@ struct Finding {
 
 struct AuditVerification {
   std::uint64_t entries = 0;
-  std::string root_hex;       // of the tree
+  std::string root_hex;           // of the tree
   bool contents_checked = false;  // signatures and order inside the entries: only owners and auditors can
   std::vector<Finding> findings;
 };
 
-/// The tree against everything in the vault that cites it; for owners and auditors also each entry's seal and signature.
+/// The tree against everything in the vault that cites it; for owners and auditors also each entry's seal and
+/// signature.
 AuditVerification verify_audit(Session& session);
 
 }  // namespace casevault

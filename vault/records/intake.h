@@ -10,10 +10,10 @@ namespace casevault {
 
 /// What happened to one file.
 struct Added {
-  std::string object;       // "C-1/E-3"
+  std::string object;  // "C-1/E-3"
   std::int64_t version = 1;
-  std::string name;         // as stored
-  std::uint64_t size = 0;   // bytes
+  std::string name;        // as stored
+  std::uint64_t size = 0;  // bytes
   Sha256Digest sha256{};
   bool already_there = false;  // the same content was in the case before: `object` is that record, nothing was added
 };
@@ -37,9 +37,11 @@ struct IntakeResult {
   std::size_t skipped = 0;
 };
 
-/// Adds files, and folders with all that is in them (symbolic links, devices, sockets and pipes are skipped and named). Streams: memory
-/// does not grow with file size. What was reported is there, whatever happens afterwards. Add right needed.
-/// @throws Error: kUsage when a path does not exist, before anything is added; kNotAllowed, kNotFound, kNoSpace, kInterrupted, kAuditUnavailable.
+/// Adds files, and folders with all that is in them (symbolic links, devices, sockets and pipes are skipped and named).
+/// Streams: memory does not grow with file size. What was reported is there, whatever happens afterwards. Add right
+/// needed.
+/// @throws Error: kUsage when a path does not exist, before anything is added; kNotAllowed, kNotFound, kNoSpace,
+/// kInterrupted, kAuditUnavailable.
 IntakeResult add_files(Session& session, std::int64_t case_number, const std::vector<Path>& paths,
                        const AddOptions& options, const IntakeObserver& observer);
 

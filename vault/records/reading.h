@@ -9,8 +9,8 @@
 
 namespace casevault {
 
-// Everything here needs the read right, is logged before it returns or shows anything, and checks the signature and the right of
-// whoever added a version before it shows it.
+// Everything here needs the read right, is logged before it returns or shows anything, and checks the signature and the
+// right of whoever added a version before it shows it.
 
 struct RecordView {
   std::string object;  // "C-1/E-3"
@@ -49,8 +49,9 @@ struct ExportObserver {
   std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> progress;
 };
 
-/// Newest versions as plaintext files below `folder` (made if missing), with `manifest-sha256.txt` beside them. Overwrites nothing; each file
-/// appears whole, with the hash it was added with, or not at all. Withdrawn records are left out. Returns the number of files.
+/// Newest versions as plaintext files below `folder` (made if missing), with `manifest-sha256.txt` beside them.
+/// Overwrites nothing; each file appears whole, with the hash it was added with, or not at all. Withdrawn records are
+/// left out. Returns the number of files.
 /// @throws Error: kUsage when a name is taken, before anything is written; kDamaged, kNoSpace, kInterrupted.
 std::size_t export_records(Session& session, const std::vector<ObjectName>& objects, const Path& folder,
                            const ExportObserver& observer);
@@ -60,13 +61,14 @@ struct Hit {
   Version version;
 };
 
-/// Full text, newest versions: names, titles, tags, testimony facts and text, small UTF-8 text files. All words must occur; a word
-/// matches as a prefix; case does not matter. `case_number` 0: every case the user may read.
+/// Full text, newest versions: names, titles, tags, testimony facts and text, small UTF-8 text files. All words must
+/// occur; a word matches as a prefix; case does not matter. `case_number` 0: every case the user may read.
 std::vector<Hit> search_records(Session& session, const std::string& query, std::int64_t case_number);
 
-/// Manage right needed. Destroys the content and details of all versions of the record by key: the case gets a new key epoch and a
-/// new database without them, the old one and its bodies are removed. The signed statement of who added and who withdrew it stays.
-/// Without custody, a copy of the disk made earlier, or a remnant on flash, together with a member's passphrase still opens it.
+/// Manage right needed. Destroys the content and details of all versions of the record by key: the case gets a new key
+/// epoch and a new database without them, the old one and its bodies are removed. The signed statement of who added and
+/// who withdrew it stays. Without custody, a copy of the disk made earlier, or a remnant on flash, together with a
+/// member's passphrase still opens it.
 void withdraw_record(Session& session, const ObjectName& record, const std::string& reason);
 
 }  // namespace casevault

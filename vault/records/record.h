@@ -39,12 +39,12 @@ std::string to_string(const ObjectName& name);
 
 /// What a version is, beyond who and when: erased with its content when the record is withdrawn.
 struct VersionDetails {
-  std::string name;              // file name, UTF-8; may hold "/" where a folder was added
-  std::string name_bytes;        // the original bytes where they were not UTF-8, else empty
+  std::string name;        // file name, UTF-8; may hold "/" where a folder was added
+  std::string name_bytes;  // the original bytes where they were not UTF-8, else empty
   std::string title;
   std::vector<std::string> tags;
   std::string media_type;
-  std::uint64_t size = 0;        // bytes
+  std::uint64_t size = 0;  // bytes
   Sha256Digest sha256{};
   std::int64_t modified_ms = 0;  // of the file added, Unix milliseconds; 0 when there is none
   std::optional<TestimonyFacts> testimony;
@@ -54,10 +54,10 @@ struct VersionDetails {
 /// One version of a record as the case's chain tells it.
 struct Version {
   RecordId record;
-  std::int64_t number = 0;               // from 1
-  std::uint64_t change = 0;              // its place in the case's chain
+  std::int64_t number = 0;   // from 1
+  std::uint64_t change = 0;  // its place in the case's chain
   UserId added_by{};
-  std::int64_t added_ms = 0;             // Unix milliseconds, UTC, by the adder's clock
+  std::int64_t added_ms = 0;              // Unix milliseconds, UTC, by the adder's clock
   std::optional<VersionDetails> details;  // none once withdrawn
 };
 

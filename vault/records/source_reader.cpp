@@ -86,9 +86,11 @@ void SourceReader::read_open(const SourceFile& file, Reading& reading, Batch& ba
   finish(file, reading, batch);
 }
 
+// Room for one byte more, to see whether the file has more than it says: it grows, or is made as it is read (/proc).
 void SourceReader::read_inline(Reading& reading) {
-  reading.content.resize(static_cast<std::size_t>(reading.before.st_size));
+  reading.content.resize(static_cast<std::size_t>(reading.before.st_size) + 1);
   reading.size = read_full(reading.source.get(), reading.content);
+  reading.content.resize(reading.size);
   reading.sha256 = sha256(reading.content);
   shared_.done_bytes += reading.size;
 }

@@ -146,7 +146,7 @@ bool Walker::is_in_vault(const Path& path) const {
   std::error_code error;
   const Path full = std::filesystem::canonical(path, error);
   const auto end = std::ranges::mismatch(vault_path_, full).in1;
-  return !error && end == vault_path_.end();
+  return !error && !vault_path_.empty() && end == vault_path_.end();
 }
 
 void Walker::add_named(const Path& path, const struct stat& status) {

@@ -352,7 +352,7 @@ BodyStore::Listing BodyStore::list() const {
       if (fits && type_of(folder_ / outer / name) == std::filesystem::file_type::regular) {
         listing.bodies.push_back(name);
       } else {
-        listing.strangers.push_back(outer + "/" + name);
+        listing.strangers.push_back((Path(outer) / name).native());
       }
     }
   }

@@ -18,15 +18,15 @@ struct BodyRef {
   FileKey key;
 };
 
-/// The folder `bodies/`: `<first 2 hex>/<32 hex>`, one immutable file each: an age payload (crypto/stream.h) of the content, zero-padded
-/// to padme(size). A name is 8 random bytes and BLAKE2b-64 of them under the case's BodyNameKey, so that those who may read the
-/// case can tell its leftovers from other cases' bodies, and nobody else can.
+/// The folder `bodies/`: `<first 2 hex>/<32 hex>`, one immutable file each: an age payload (crypto/stream.h) of the
+/// content, zero-padded to padme(size). A name is 8 random bytes and BLAKE2b-64 of them under the case's BodyNameKey,
+/// so that those who may read the case can tell its leftovers from other cases' bodies, and nobody else can.
 class BodyStore {
  public:
   explicit BodyStore(Path folder) : folder_(std::move(folder)) {}
 
-  /// A body being written. Unless `keep` was called it is removed again on destruction. Holds an exclusive lock on its file until
-  /// destroyed, so that nobody takes it for a leftover before its record is committed.
+  /// A body being written. Unless `keep` was called it is removed again on destruction. Holds an exclusive lock on its
+  /// file until destroyed, so that nobody takes it for a leftover before its record is committed.
   class Writer {
    public:
     Writer(Writer&&) noexcept;

@@ -18,9 +18,9 @@ inline constexpr std::uint64_t kMaxInlineSize = 65536;
 /// Who signs a case statement, where, and after which state of the audit log.
 struct CaseStamp {
   const Identity& signer;
-  std::uint32_t epoch = 0;       // of the case key
-  std::int64_t time_ms = 0;      // Unix milliseconds, UTC
-  std::uint64_t log_size = 0;    // audit tree when the change was made
+  std::uint32_t epoch = 0;     // of the case key
+  std::int64_t time_ms = 0;    // Unix milliseconds, UTC
+  std::uint64_t log_size = 0;  // audit tree when the change was made
   TreeHash log_root{};
 };
 
@@ -34,11 +34,12 @@ struct ContentView {
 ContentView view_of(const ContentRef& content);
 
 /// One case's database (docs/format.md section 8). Every change is a signed statement in its chain:
-///   version:  {"kind":"version","case","epoch","record","version","details": SHA-256 of the details,"by","time","log_size","log_root"}
-///   withdraw: {"kind":"withdraw","case","epoch","record","reason","by","time","log_size","log_root"}
-/// Details are a JSON object with a random salt, kept beside the statement and erased on withdrawal; the statement stays.
-/// This class checks that details and statements fit together and that the chain links; who signed, and with which right, is checked by the caller
-/// (access/case_access.h).
+///   version:  {"kind":"version","case","epoch","record","version","details": SHA-256 of the
+///   details,"by","time","log_size","log_root"} withdraw:
+///   {"kind":"withdraw","case","epoch","record","reason","by","time","log_size","log_root"}
+/// Details are a JSON object with a random salt, kept beside the statement and erased on withdrawal; the statement
+/// stays. This class checks that details and statements fit together and that the chain links; who signed, and with
+/// which right, is checked by the caller (access/case_access.h).
 class CaseStore {
  public:
   static CaseStore create(const Path& path, const DatabaseKey& key, const CaseId& id, const BodyNameKey& name_key);
@@ -50,7 +51,8 @@ class CaseStore {
   const Database& database() const { return database_; }
   ChainHead head() const { return chain_head(database_); }
 
-  /// Every record, evidence first, in order. Reads the whole chain; @throws Error{kDamaged} naming the record that does not fit.
+  /// Every record, evidence first, in order. Reads the whole chain; @throws Error{kDamaged} naming the record that does
+  /// not fit.
   std::vector<Record> records() const;
   std::optional<Record> record(RecordId id) const;
   /// The same from the chain alone: the details are left empty, and need not be sound.
@@ -69,8 +71,8 @@ class CaseStore {
   std::vector<std::string> body_names() const;
 
   // Writing: inside a Transaction on database().
-  /// Appends many versions: statements are prepared once and the chain's head is kept. Nothing else may write to the database
-  /// while it lives.
+  /// Appends many versions: statements are prepared once and the chain's head is kept. Nothing else may write to the
+  /// database while it lives.
   class Appender {
    public:
     Appender(CaseStore& store, const CaseStamp& stamp);
@@ -93,8 +95,8 @@ class CaseStore {
   Change add_version(const NewVersion& version, const ContentRef& content, const CaseStamp& stamp);
   Change add_withdrawal(RecordId record, const std::string& reason, const CaseStamp& stamp);
 
-  /// Copies everything into `target` (fresh, same case, other key) but the details, content and index of `left_out`. Damaged details
-  /// are copied as they are, so that they can still be told afterwards.
+  /// Copies everything into `target` (fresh, same case, other key) but the details, content and index of `left_out`.
+  /// Damaged details are copied as they are, so that they can still be told afterwards.
   /// @pre in a Transaction on target.database()
   /// Returns the names of the bodies that only `left_out` used.
   std::vector<std::string> copy_into(CaseStore& target, std::optional<RecordId> left_out) const;

@@ -12,9 +12,10 @@ namespace casevault {
 namespace {
 
 constexpr int kSchemaVersion = 1;
-const std::string kSchema = std::string(kChainSchema) +
-                            "CREATE TABLE sealed(hash BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT;"
-                            "CREATE TABLE log_head(one INTEGER PRIMARY KEY CHECK(one = 1), size INTEGER NOT NULL, root BLOB NOT NULL) STRICT;";
+const std::string kSchema =
+    std::string(kChainSchema) +
+    "CREATE TABLE sealed(hash BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT;"
+    "CREATE TABLE log_head(one INTEGER PRIMARY KEY CHECK(one = 1), size INTEGER NOT NULL, root BLOB NOT NULL) STRICT;";
 
 DatabaseKey database_key(const CatalogKey& key, std::uint32_t epoch, const VaultId& vault) {
   return derive_key<DatabaseKey>(key, "casevault/v1/catalog-db", concat({vault, be32(epoch)}));
@@ -89,7 +90,8 @@ std::optional<Bytes> Catalog::blob(const Sha256Digest& hash) const {
   query.bind(1, ByteView(hash));
   if (!query.step()) return std::nullopt;
   auto data = query.blob(0);
-  if (sha256(data) != hash) throw Error(Errc::kDamaged, "catalog.db: a sealed entry is not what its hash says", "casevault verify");
+  if (sha256(data) != hash)
+    throw Error(Errc::kDamaged, "catalog.db: a sealed entry is not what its hash says", "casevault verify");
   return data;
 }
 

@@ -7,8 +7,9 @@
 
 namespace casevault {
 
-/// `catalog.db`: the vault's signed chain (CatalogState says what is in it), the sealed blobs its statements name by hash (case keys, titles, role
-/// keys, copies of vault.json and the handover), and how far the audit log was when last seen.
+/// `catalog.db`: the vault's signed chain (CatalogState says what is in it), the sealed blobs its statements name by
+/// hash (case keys, titles, role keys, copies of vault.json and the handover), and how far the audit log was when last
+/// seen.
 class Catalog {
  public:
   static Catalog create(const Path& path, const CatalogKey& key, std::uint32_t epoch, const VaultId& vault,
@@ -34,7 +35,8 @@ class Catalog {
     explicit Update(Catalog& catalog);
     /// As it will be when this is committed.
     const CatalogState& state() const { return state_; }
-    /// Signs `statement` (with "by", "time", "log_size", "log_root" already in it), checks it as any reader will, and appends it.
+    /// Signs `statement` (with "by", "time", "log_size", "log_root" already in it), checks it as any reader will, and
+    /// appends it.
     void append(const nlohmann::json& statement, const SigningKey& key);
     Sha256Digest put_blob(ByteView data);
     void erase_blob(const Sha256Digest& hash);

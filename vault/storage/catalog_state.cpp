@@ -41,7 +41,8 @@ UserKeys user_from_json(const nlohmann::json& object, const std::string& what) {
 }
 
 nlohmann::json user_to_json(const UserKeys& keys) {
-  return {{"id", to_hex(keys.id)}, {"name", keys.name}, {"sign", to_hex(keys.sign.bytes)}, {"box", to_hex(keys.box.bytes)}};
+  return {
+      {"id", to_hex(keys.id)}, {"name", keys.name}, {"sign", to_hex(keys.sign.bytes)}, {"box", to_hex(keys.box.bytes)}};
 }
 
 Bytes root_certificate_message(const VaultId& vault, const UserKeys& keys) {
@@ -57,15 +58,16 @@ void CatalogState::apply(const Change& change, bool check_signature) {
     const auto* author = find_user(context.by);
     context.require(author != nullptr && author->active, "its author is not a user of the vault at that point");
     static const std::map<std::string, void (CatalogState::*)(Context&), std::less<>> kHandlers = {
-        {"user", &CatalogState::add_user},         {"remove", &CatalogState::remove_user},
-        {"slot", &CatalogState::move_slot},        {"epoch", &CatalogState::new_epoch},
-        {"case", &CatalogState::new_case},         {"case-epoch", &CatalogState::new_case_epoch},
-        {"grant", &CatalogState::grant},           {"case-head", &CatalogState::case_head},
+        {"user", &CatalogState::add_user},  {"remove", &CatalogState::remove_user},
+        {"slot", &CatalogState::move_slot}, {"epoch", &CatalogState::new_epoch},
+        {"case", &CatalogState::new_case},  {"case-epoch", &CatalogState::new_case_epoch},
+        {"grant", &CatalogState::grant},    {"case-head", &CatalogState::case_head},
         {"close", &CatalogState::close},
     };
     const auto handler = kHandlers.find(context.kind);
     context.require(handler != kHandlers.end(), "its kind is unknown");
-    // Checked before the handler changes anything; users keep their keys for ever, so the author's are still the right ones.
+    // Checked before the handler changes anything; users keep their keys for ever, so the author's are still the right
+    // ones.
     if (check_signature) {
       context.require(verify_change(vault_, change, author->keys.sign), "its signature is not its author's");
     }
@@ -82,9 +84,11 @@ void CatalogState::found(Context& c) {
   user.keys = user_from_json(c.fields.any("user"), c.what);
   const auto certificate = from_base64(c.fields.text("certificate"));
   c.require(certificate && certificate->size() == 64, "the root certificate is malformed");
-  c.require(verify(root_, kRootCertificateDomain, root_certificate_message(vault_, user.keys), to_array<64>(*certificate)),
-            "the first owner is not certified by the root key");
-  c.require(c.by == user.keys.id && verify_change(vault_, c.change, user.keys.sign), "its signature is not its author's");
+  c.require(
+      verify(root_, kRootCertificateDomain, root_certificate_message(vault_, user.keys), to_array<64>(*certificate)),
+      "the first owner is not certified by the root key");
+  c.require(c.by == user.keys.id && verify_change(vault_, c.change, user.keys.sign),
+            "its signature is not its author's");
   organisation_ = c.fields.text("organisation");
   header_hash_ = c.fields.hex<32>("header");
   handover_hash_ = c.fields.hex<32>("handover");
@@ -108,7 +112,8 @@ void CatalogState::take_slot(Context& c, User& user) {
 }
 
 bool CatalogState::slot_is_taken(std::size_t slot) const {
-  return std::ranges::any_of(users_, [&](const auto& entry) { return entry.second.active && entry.second.slot == slot; });
+  return std::ranges::any_of(users_,
+                             [&](const auto& entry) { return entry.second.active && entry.second.slot == slot; });
 }
 
 void CatalogState::add_user(Context& c) {
@@ -121,7 +126,8 @@ void CatalogState::add_user(Context& c) {
   user.role = *role;
   const auto role_keys = c.fields.text("role_keys");
   if (user.role != Role::kMember) user.role_keys = array_from_hex<32>(role_keys);
-  c.require((user.role == Role::kMember) ? role_keys.empty() : user.role_keys.has_value(), "its role keys are malformed");
+  c.require((user.role == Role::kMember) ? role_keys.empty() : user.role_keys.has_value(),
+            "its role keys are malformed");
   user.approved_by = c.by;
   user.since_ms = c.time_ms;
   handover_hash_ = c.fields.hex<32>("handover");
@@ -138,9 +144,7 @@ void CatalogState::remove_user(Context& c) {
   found->second.removed_ms = c.time_ms;
 }
 
-void CatalogState::move_slot(Context& c) {
-  take_slot(c, users_.at(c.by));
-}
+void CatalogState::move_slot(Context& c) { take_slot(c, users_.at(c.by)); }
 
 void CatalogState::new_epoch(Context& c) {
   c.require(find_user(c.by)->role == Role::kOwner, "only owners rotate the catalogue key");
@@ -155,7 +159,8 @@ void CatalogState::new_epoch(Context& c) {
     const auto user = users_.find(fields.hex<16>("user"));
     const auto hash = fields.hex<32>("key");
     fields.end();
-    c.require(user != users_.end() && user->second.active && user->second.role != Role::kMember, "role keys for nobody");
+    c.require(user != users_.end() && user->second.active && user->second.role != Role::kMember,
+              "role keys for nobody");
     user->second.role_keys = hash;
   }
 }
@@ -165,7 +170,8 @@ void CatalogState::new_case(Context& c) {
   CaseEntry entry;
   entry.id = c.fields.hex<16>("case");
   entry.number = static_cast<std::int64_t>(c.fields.count("number"));
-  c.require(entry.number == static_cast<std::int64_t>(cases_.size()) + 1 && !find_case(entry.id), "the number does not follow");
+  c.require(entry.number == static_cast<std::int64_t>(cases_.size()) + 1 && !find_case(entry.id),
+            "the number does not follow");
   entry.creator = c.by;
   entry.created_ms = c.time_ms;
   cases_.emplace(entry.number, std::move(entry));
@@ -183,7 +189,8 @@ void CatalogState::new_case_epoch(Context& c) {
   const auto epoch = entry.epoch + 1;
   c.require(c.fields.count("epoch") == epoch, "the epoch does not follow");
   const auto* own = grant_of(entry, c.by);
-  c.require(epoch == 1 ? entry.creator == c.by : (own != nullptr && own->right >= Right::kAdd), "its author may not add");
+  c.require(epoch == 1 ? entry.creator == c.by : (own != nullptr && own->right >= Right::kAdd),
+            "its author may not add");
   const bool manages = epoch > 1 && own->right == Right::kManage;
   entry.title = c.fields.hex<32>("title");
 
@@ -202,11 +209,13 @@ void CatalogState::new_case_epoch(Context& c) {
     grants.push_back(grant);
   }
   const auto kept_whole = [&](const Grant& before) {
-    return std::ranges::any_of(grants, [&](const Grant& g) { return g.user == before.user && g.right == before.right; });
+    return std::ranges::any_of(grants,
+                               [&](const Grant& g) { return g.user == before.user && g.right == before.right; });
   };
   for (const auto& [id, user] : users_) {
     const auto* before = grant_of(entry, id);
-    if (before != nullptr) c.require(manages || kept_whole(*before), "it takes away a right without the right to manage");
+    if (before != nullptr)
+      c.require(manages || kept_whole(*before), "it takes away a right without the right to manage");
   }
   c.require(!grants.empty(), "nobody could open the case any more");
   entry.epoch = epoch;

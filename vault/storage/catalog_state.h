@@ -21,12 +21,12 @@ struct User {
   Role role = Role::kMember;
   bool active = true;
   std::size_t slot = 0;
-  std::uint32_t generation = 0;    // of the slot
+  std::uint32_t generation = 0;  // of the slot
   Sha256Digest slot_hash{};
   std::optional<Sha256Digest> role_keys;  // sealed keys of owners and auditors, in the table `sealed`
   UserId approved_by{};
   std::int64_t since_ms = 0;
-  std::int64_t removed_ms = 0;     // 0 while active
+  std::int64_t removed_ms = 0;  // 0 while active
 };
 
 struct Grant {
@@ -35,31 +35,29 @@ struct Grant {
   std::uint32_t epoch = 0;
   UserId granter{};
   std::int64_t time_ms = 0;
-  std::uint64_t log_size = 0;      // in force for statements that cite at least this
-  Sha256Digest sealed_key{};       // hash of the case key sealed to the user's box key
+  std::uint64_t log_size = 0;  // in force for statements that cite at least this
+  Sha256Digest sealed_key{};   // hash of the case key sealed to the user's box key
 };
 
 struct CaseEntry {
   CaseId id{};
-  std::int64_t number = 0;         // C-n
+  std::int64_t number = 0;  // C-n
   UserId creator{};
   std::int64_t created_ms = 0;
-  std::uint32_t epoch = 0;         // current; 0 before the first
-  Sha256Digest title{};            // hash of the sealed title
-  ChainHead head;                  // of the case's chain, as last published
+  std::uint32_t epoch = 0;  // current; 0 before the first
+  Sha256Digest title{};     // hash of the sealed title
+  ChainHead head;           // of the case's chain, as last published
   bool closed = false;
-  std::vector<Grant> grants;       // of all epochs, in order
+  std::vector<Grant> grants;  // of all epochs, in order
 };
 
-/// What the catalogue's chain says, replayed in order: every statement is checked against the state before it (signature, role,
-/// right), so the store is trusted for nothing. No I/O.
+/// What the catalogue's chain says, replayed in order: every statement is checked against the state before it
+/// (signature, role, right), so the store is trusted for nothing. No I/O.
 ///
 /// The statements (docs/format.md section 7), all with "by", "time", "log_size", "log_root":
-///   found       organisation, user, certificate (by the root key), slot, header hash; the first one, by the first owner
-///   user        user, role, slot, handover; by an owner
-///   remove      user; by an owner
-///   slot        slot, generation, hash; by the user whose it is
-///   epoch       catalogue epoch, header, handover, role keys; by an owner
+///   found       organisation, user, certificate (by the root key), slot, header hash; the first one, by the first
+///   owner user        user, role, slot, handover; by an owner remove      user; by an owner slot        slot,
+///   generation, hash; by the user whose it is epoch       catalogue epoch, header, handover, role keys; by an owner
 ///   case        case, number; by an owner or member
 ///   case-epoch  case, epoch, title, grants; the first by the creator; later ones by somebody who may add, re-granting
 ///               nobody more than they had; leaving out an active user takes the manage right
@@ -70,8 +68,8 @@ class CatalogState {
  public:
   CatalogState(const VaultId& vault, const VerifyKey& root) : vault_(vault), root_(root) {}
 
-  /// @throws Error{kDamaged} naming the change, when it is not what that person could do at that point. `check_signature` is false
-  /// only for heads that a later one supersedes; `verify` checks all.
+  /// @throws Error{kDamaged} naming the change, when it is not what that person could do at that point.
+  /// `check_signature` is false only for heads that a later one supersedes; `verify` checks all.
   void apply(const Change& change, bool check_signature = true);
 
   const VaultId& vault() const { return vault_; }
@@ -98,7 +96,8 @@ class CatalogState {
   /// The grant in force in the case's current epoch; nullptr when there is none or the user is not active.
   const Grant* grant_of(const CaseEntry& entry, const UserId& user) const;
   /// What a statement of `epoch` that cites `log_size` could rely on, whatever happened later. nullopt: no right.
-  std::optional<Right> right_at(const CaseEntry& entry, std::uint32_t epoch, const UserId& user, std::uint64_t log_size) const;
+  std::optional<Right> right_at(const CaseEntry& entry, std::uint32_t epoch, const UserId& user,
+                                std::uint64_t log_size) const;
   /// Somebody removed from the vault still holds the current case key.
   bool needs_rotation(const CaseEntry& entry) const;
 

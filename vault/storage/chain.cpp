@@ -41,7 +41,8 @@ ChainHead chain_head(const Database& database) {
   auto query = database.prepare("SELECT number, hash FROM changes ORDER BY number DESC LIMIT 1");
   if (!query.step()) return {};
   const auto hash = query.blob_view(1);
-  if (hash.size() != 32) throw Error(Errc::kDamaged, database.path().filename().string() + ": the chain's head is malformed");
+  if (hash.size() != 32)
+    throw Error(Errc::kDamaged, database.path().filename().string() + ": the chain's head is malformed");
   return {static_cast<std::uint64_t>(query.integer(0)), to_array<32>(hash)};
 }
 

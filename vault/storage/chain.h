@@ -16,8 +16,9 @@ struct ChainHead {
 };
 
 /// One signed change. `statement` is a JSON object, stored and signed as these very bytes.
-/// hash = SHA-256("casevault/v1/change" ‖ 0x00 ‖ previous hash ‖ be64(number) ‖ SHA-256(statement)); the signature, Ed25519 by
-/// the person named in the statement over (domain "casevault/v1/change", scope ‖ be64(number) ‖ hash), so covers every change before it too.
+/// hash = SHA-256("casevault/v1/change" ‖ 0x00 ‖ previous hash ‖ be64(number) ‖ SHA-256(statement)); the signature,
+/// Ed25519 by the person named in the statement over (domain "casevault/v1/change", scope ‖ be64(number) ‖ hash), so
+/// covers every change before it too.
 struct Change {
   std::uint64_t number = 0;  // from 1
   std::string statement;
@@ -34,10 +35,12 @@ Change sign_change(const ChainScope& scope, const ChainHead& previous, std::stri
 
 /// The table `changes` of a database. Reading checks that the hashes link, not the signatures.
 inline constexpr const char* kChainSchema =
-    "CREATE TABLE changes(number INTEGER PRIMARY KEY, statement TEXT NOT NULL, signature BLOB NOT NULL, hash BLOB NOT NULL) STRICT;";
+    "CREATE TABLE changes(number INTEGER PRIMARY KEY, statement TEXT NOT NULL, signature BLOB NOT NULL, hash BLOB NOT "
+    "NULL) STRICT;";
 
 ChainHead chain_head(const Database& database);
-/// Changes after `after`, in order, each linked to the one before. @throws Error{kDamaged} when one is missing or does not link.
+/// Changes after `after`, in order, each linked to the one before. @throws Error{kDamaged} when one is missing or does
+/// not link.
 std::vector<Change> read_chain(const Database& database, const ChainHead& after = {});
 /// The hash of change `number`; nullopt when there is none.
 std::optional<Sha256Digest> chain_hash_at(const Database& database, std::uint64_t number);

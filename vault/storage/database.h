@@ -13,8 +13,8 @@ namespace casevault {
 /// Finds pages that SQLCipher could not authenticate where SQLite itself goes on with zeros (database.cpp).
 class PageCheck;
 
-/// One prepared statement. Parameters are numbered from 1, columns from 0. A reset, also one that happens by itself, makes all
-/// parameters NULL again: bind them anew. May be destroyed after its Database, but not used.
+/// One prepared statement. Parameters are numbered from 1, columns from 0. A reset, also one that happens by itself,
+/// makes all parameters NULL again: bind them anew. May be destroyed after its Database, but not used.
 class Statement {
  public:
   Statement& bind(int index, std::int64_t value);
@@ -47,9 +47,9 @@ class Statement {
   std::string what_;  // the database, for messages
 };
 
-/// One SQLCipher database, keyed by a raw key and salt, both derived from `key`; the salt also stands in the first 16 bytes of the file,
-/// so that one can tell which key a file wants. Every page is authenticated by SQLCipher's HMAC, but only against this key: an older
-/// page of the same database passes, which is why the content carries signed chains.
+/// One SQLCipher database, keyed by a raw key and salt, both derived from `key`; the salt also stands in the first 16
+/// bytes of the file, so that one can tell which key a file wants. Every page is authenticated by SQLCipher's HMAC, but
+/// only against this key: an older page of the same database passes, which is why the content carries signed chains.
 /// @throws Error: kDamaged (not ours, torn, a page changed), kBusy, kNoSpace, kNotAllowed (read-only disk), kInternal.
 class Database {
  public:
@@ -78,7 +78,8 @@ class Database {
   Path path_;
 };
 
-/// BEGIN IMMEDIATE; rolls back unless committed. A commit that throws leaves it unknown whether it happened: reopen and look.
+/// BEGIN IMMEDIATE; rolls back unless committed. A commit that throws leaves it unknown whether it happened: reopen and
+/// look.
 class Transaction {
  public:
   explicit Transaction(const Database& database);

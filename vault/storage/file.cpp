@@ -243,7 +243,7 @@ void File::lock(Lock kind, int timeout_ms) {
 }
 
 void File::unlock() {
-  if (::flock(descriptor_, LOCK_UN) != 0) fail("unlock", path_);
+  if (retry([&] { return ::flock(descriptor_, LOCK_UN); }) != 0) fail("unlock", path_);
 }
 
 std::optional<Bytes> read_small_file(const Path& path, std::size_t max_bytes) {

@@ -9,10 +9,10 @@ namespace casevault {
 
 using Path = std::filesystem::path;
 
-// The one seam through which the vault writes files. Every function throws Error: kNoSpace for ENOSPC, EDQUOT and EFBIG,
-// kNotAllowed for EACCES, EPERM and EROFS, kInternal else; the message names the object, never a secret.
-// Files are made 0600, folders 0700, all with O_CLOEXEC. Not for a database that is open: closing any descriptor of it would drop
-// the process's fcntl locks, which are SQLite's.
+// The one seam through which the vault writes files. Every function throws Error: kNoSpace for ENOSPC, EDQUOT and
+// EFBIG, kNotAllowed for EACCES, EPERM and EROFS, kInternal else; the message names the object, never a secret. Files
+// are made 0600, folders 0700, all with O_CLOEXEC. Not for a database that is open: closing any descriptor of it would
+// drop the process's fcntl locks, which are SQLite's.
 
 /// The code above for a value of errno.
 Errc error_code_of(int system_error);
@@ -73,7 +73,8 @@ std::optional<Bytes> read_small_file(const Path& path, std::size_t max_bytes);
 void replace_file(const Path& path, ByteView content);
 /// Like replace_file, but @throws Error{kUsage} when the name is taken (atomically).
 void write_new_file(const Path& path, ByteView content);
-/// Renames a finished, synced file to its final name and syncs the folder. @throws Error{kUsage} when the name is taken.
+/// Renames a finished, synced file to its final name and syncs the folder. @throws Error{kUsage} when the name is
+/// taken.
 void publish_file(const Path& from, const Path& to);
 /// As publish_file, without syncing the folder: for many files, with one sync_directory after them.
 void publish_unsynced(const Path& from, const Path& to);

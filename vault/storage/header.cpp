@@ -32,7 +32,8 @@ void refuse_newer_format(ByteView file) {
   const auto format = parsed.value("format", nlohmann::json());
   if (!format.is_number_unsigned()) fail();
   if (format.get<std::uint64_t>() > kFormatVersion) {
-    throw Error(Errc::kNoVault, "this vault was made by a newer casevault", "install a newer casevault; casevault version");
+    throw Error(Errc::kNoVault, "this vault was made by a newer casevault",
+                "install a newer casevault; casevault version");
   }
 }
 

@@ -8,9 +8,9 @@ namespace casevault {
 
 inline constexpr int kFormatVersion = 1;
 
-/// `vault.json`, readable by anybody: what is needed before unlocking (docs/format.md section 3). Signed by the root key, which proves it only
-/// to those who know the root key: after unlocking, the root key is compared with the one in the slot and the file's
-/// hash with the one in the catalogue.
+/// `vault.json`, readable by anybody: what is needed before unlocking (docs/format.md section 3). Signed by the root
+/// key, which proves it only to those who know the root key: after unlocking, the root key is compared with the one in
+/// the slot and the file's hash with the one in the catalogue.
 struct Header {
   VaultId vault_id{};
   ByteArray<16> salt{};

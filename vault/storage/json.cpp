@@ -39,6 +39,8 @@ void Fields::end() const {
   if (used_ != object_.size()) fail();
 }
 
-void Fields::fail() const { throw Error(Errc::kDamaged, what_ + " is damaged: a field is missing, unknown or malformed"); }
+void Fields::fail() const {
+  throw Error(Errc::kDamaged, what_ + " is damaged: a field is missing, unknown or malformed");
+}
 
 }  // namespace casevault

@@ -7,17 +7,19 @@
 
 namespace casevault {
 
-/// Parses an object that must be written exactly as we write it (keys sorted, no white space, no duplicates): its bytes are what was signed.
+/// Parses an object that must be written exactly as we write it (keys sorted, no white space, no duplicates): its bytes
+/// are what was signed.
 /// @throws Error{kDamaged} naming `what`.
 nlohmann::json parse_canonical(std::string_view text, std::string_view what);
 
-/// Reads the fields of one object and, at the end, insists that there were no others. @throws Error{kDamaged} naming `what`.
+/// Reads the fields of one object and, at the end, insists that there were no others. @throws Error{kDamaged} naming
+/// `what`.
 class Fields {
  public:
   Fields(const nlohmann::json& object, std::string what) : object_(object), what_(std::move(what)) {}
   std::string text(const char* key);
-  std::uint64_t count(const char* key);          // 0 … 2^53
-  std::int64_t time(const char* key);            // Unix milliseconds
+  std::uint64_t count(const char* key);  // 0 … 2^53
+  std::int64_t time(const char* key);    // Unix milliseconds
   template <std::size_t N>
   ByteArray<N> hex(const char* key) {
     const auto bytes = array_from_hex<N>(text(key));

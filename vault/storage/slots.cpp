@@ -1,10 +1,8 @@
 #include "vault/storage/slots.h"
 
-#include <algorithm>
-#include <cstring>
-
 #include "crypto/aead.h"
 #include "crypto/random.h"
+#include "crypto/secret_layout.h"
 
 namespace casevault {
 namespace {
@@ -23,66 +21,37 @@ Bytes associated_data(const Header& header) {
 
 ByteArray<kCommitmentSize> commitment(const SlotKey& key, ByteView nonce) {
   ByteArray<kCommitmentSize> out;
-  derive_bytes(key.expose_secret(), "casevault/v1/slot-commitment", nonce, out);
+  derive_bytes(key, "casevault/v1/slot-commitment", nonce, out);
   return out;
 }
 
 SlotKey sealing_key(const SlotKey& key) { return derive_key<SlotKey>(key, "casevault/v1/slot-seal"); }
 
-/// Copies pieces one after the other into guarded memory.
-class Writer {
- public:
-  explicit Writer(std::span<std::byte> out) : out_(out) {}
-  void put(ByteView piece) {
-    std::copy(piece.begin(), piece.end(), out_.begin());
-    out_ = out_.subspan(piece.size());
-  }
-
- private:
-  std::span<std::byte> out_;
-};
-
-class Reader {
- public:
-  explicit Reader(ByteView in) : in_(in) {}
-  template <std::size_t N>
-  std::span<const std::byte, N> take() {
-    const auto piece = in_.first<N>();
-    in_ = in_.subspan(N);
-    return piece;
-  }
-  ByteView rest() const { return in_; }
-
- private:
-  ByteView in_;
-};
-
 SecretBytes encode_contents(const SlotContents& contents) {
-  SecretBytes plain(kContentsSize);
-  Writer writer(plain.expose_secret_for_writing());
-  writer.put(as_bytes(kMagic));
-  writer.put(contents.user);
-  writer.put(be32(contents.generation));
-  writer.put(contents.signing_seed.expose_secret());
-  writer.put(contents.box_secret.expose_secret());
-  writer.put(contents.root.bytes);
-  writer.put(be32(contents.catalog_epoch));
-  writer.put(contents.catalog_key.expose_secret());
-  return plain;
+  return SecretWriter(kContentsSize)
+      .put(as_bytes(kMagic))
+      .put(contents.user)
+      .put(be32(contents.generation))
+      .put(contents.signing_seed)
+      .put(contents.box_secret)
+      .put(contents.root.bytes)
+      .put(be32(contents.catalog_epoch))
+      .put(contents.catalog_key)
+      .finish();
 }
 
-std::optional<SlotContents> decode_contents(ByteView plain) {
-  Reader reader(plain);
+std::optional<SlotContents> decode_contents(const SecretBytes& plain) {
+  SecretReader reader(plain);
   if (as_text(reader.take<4>()) != kMagic) return std::nullopt;
   SlotContents contents;
-  contents.user = to_array<16>(reader.take<16>());
+  contents.user = reader.take<16>();
   contents.generation = read_be32(reader.take<4>());
-  contents.signing_seed = SigningSeed::from_bytes(reader.take<32>());
-  contents.box_secret = BoxSecretKey::from_bytes(reader.take<32>());
-  contents.root.bytes = to_array<32>(reader.take<32>());
+  contents.signing_seed = reader.take_key<SigningSeed>();
+  contents.box_secret = reader.take_key<BoxSecretKey>();
+  contents.root.bytes = reader.take<32>();
   contents.catalog_epoch = read_be32(reader.take<4>());
-  contents.catalog_key = CatalogKey::from_bytes(reader.take<32>());
-  if (std::ranges::any_of(reader.rest(), [](std::byte b) { return b != std::byte{0}; })) return std::nullopt;
+  contents.catalog_key = reader.take_key<CatalogKey>();
+  if (!reader.rest_is_zero()) return std::nullopt;
   return contents;
 }
 
@@ -96,14 +65,9 @@ SlotKey derive_slot_key(const Header& header, std::string_view user_name, const 
 
 SealedSlot seal_slot(const Header& header, const SlotKey& key, const SlotContents& contents) {
   const auto plain = encode_contents(contents);
-  const auto sealed = aead_seal(sealing_key(key), plain.expose_secret(), associated_data(header));
+  const auto sealed = aead_seal(sealing_key(key), plain, associated_data(header));
   const auto nonce = ByteView(sealed).first(kNonceSize);
-  SealedSlot slot;
-  Writer writer(slot);
-  writer.put(nonce);
-  writer.put(commitment(key, nonce));
-  writer.put(ByteView(sealed).subspan(kNonceSize));
-  return slot;
+  return to_array<kSlotSize>(concat({nonce, commitment(key, nonce), ByteView(sealed).subspan(kNonceSize)}));
 }
 
 std::optional<SlotContents> open_slot(const Header& header, const SlotKey& key, const SealedSlot& slot) {
@@ -113,7 +77,7 @@ std::optional<SlotContents> open_slot(const Header& header, const SlotKey& key, 
   const auto sealed = concat({nonce, ByteView(slot).subspan(kNonceSize + kCommitmentSize)});
   const auto plain = aead_open(sealing_key(key), sealed, associated_data(header));
   if (!plain) return std::nullopt;
-  return decode_contents(plain->expose_secret());
+  return decode_contents(*plain);
 }
 
 void Slots::create(const Path& path) {
@@ -135,7 +99,8 @@ Slots Slots::open(const Path& path) {
     }
   }();
   if (!file || file->size() != kSlotCount * kSlotSize) {
-    throw Error(Errc::kDamaged, "the file slots is missing or not of its size", "restore slots from a copy of the vault");
+    throw Error(Errc::kDamaged, "the file slots is missing or not of its size",
+                "restore slots from a copy of the vault");
   }
   return Slots(std::move(*file));
 }
@@ -162,7 +127,8 @@ void Slots::write(std::size_t index, const SealedSlot& slot) {
   file_.write_at(index * kSlotSize, slot);
   file_.sync();
   file_.drop_cache();
-  if (read(index) != slot) throw Error(Errc::kInternal, "a slot reads back differently than it was written: the disk is failing");
+  if (read(index) != slot)
+    throw Error(Errc::kInternal, "a slot reads back differently than it was written: the disk is failing");
 }
 
 void Slots::erase(std::size_t index) { write(index, random_array<kSlotSize>()); }

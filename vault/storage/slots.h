@@ -15,11 +15,11 @@ inline constexpr std::size_t kSlotSize = 1024;  // bytes
 /// What a slot keeps for its user.
 struct SlotContents {
   UserId user{};
-  std::uint32_t generation = 0;         // grows with every re-sealing: an old slot put back is noticed
+  std::uint32_t generation = 0;  // grows with every re-sealing: an old slot put back is noticed
   SigningSeed signing_seed = SigningSeed::zero();
   BoxSecretKey box_secret = BoxSecretKey::zero();
   VerifyKey root;
-  std::uint32_t catalog_epoch = 0;      // 0: not let in yet, catalog_key is zero
+  std::uint32_t catalog_epoch = 0;  // 0: not let in yet, catalog_key is zero
   CatalogKey catalog_key = CatalogKey::zero();
 };
 
@@ -29,13 +29,13 @@ using SealedSlot = ByteArray<kSlotSize>;
 /// Salt = BLAKE2b-128(vault salt ‖ user name); Argon2id; BLAKE2b. The one expensive step.
 SlotKey derive_slot_key(const Header& header, std::string_view user_name, const SecretBytes& passphrase);
 
-/// Authenticates the contents, and the vault id, format and cost in `header`. The commitment (BLAKE2b-256 of the nonce under a
-/// key derived from the slot key) makes it impossible to craft one slot that two passphrases open.
+/// Authenticates the contents, and the vault id, format and cost in `header`. The commitment (BLAKE2b-256 of the nonce
+/// under a key derived from the slot key) makes it impossible to craft one slot that two passphrases open.
 SealedSlot seal_slot(const Header& header, const SlotKey& key, const SlotContents& contents);
 std::optional<SlotContents> open_slot(const Header& header, const SlotKey& key, const SealedSlot& slot);
 
-/// The file `slots`: allocated once, only ever overwritten in place. Its lock is the vault's lock: shared by whoever works in the vault,
-/// exclusive for whoever changes keys.
+/// The file `slots`: allocated once, only ever overwritten in place. Its lock is the vault's lock: shared by whoever
+/// works in the vault, exclusive for whoever changes keys.
 class Slots {
  public:
   static void create(const Path& path);
@@ -50,7 +50,8 @@ class Slots {
   std::optional<Found> find(const Header& header, const SlotKey& key) const;
   SealedSlot read(std::size_t index) const;
   Sha256Digest hash(std::size_t index) const;
-  /// In place, synced, read back past the cache where the system lets one. @throws Error{kInternal} when it reads back differently.
+  /// In place, synced, read back past the cache where the system lets one. @throws Error{kInternal} when it reads back
+  /// differently.
   void write(std::size_t index, const SealedSlot& slot);
   /// Random bytes over it.
   void erase(std::size_t index);

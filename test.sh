@@ -13,7 +13,7 @@ case ${1:-} in
   *) echo "usage: test.sh [--sanitizers]" >&2 && exit 2 ;;
 esac
 
-install_packages "${build_packages[@]}" libgtest-dev libgmock-dev libbenchmark-dev age minisign restic hyperfine \
+install_packages "${build_packages[@]}" libgtest-dev libgmock-dev libbenchmark-dev zlib1g-dev age minisign restic hyperfine \
   strace sqlcipher python3 python3-nacl python3-cryptography
 
 for preset in "${presets[@]}"; do

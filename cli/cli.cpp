@@ -1,6 +1,8 @@
 #include "cli/cli.h"
 
 #include <new>
+#include <system_error>
+#include <typeinfo>
 
 #include "cli/command.h"
 #include "cli/help.h"
@@ -43,6 +45,11 @@ int report(Output& output, const Error& error) {
   return status_of(error.code());
 }
 
+Error unexpected(const std::string& what) {
+  return {Errc::kInternal, "this should not happen: " + what,
+          "please report it; casevault version --verbose says what is running"};
+}
+
 }  // namespace
 
 int run(Process& process, const std::vector<std::string>& words) {
@@ -55,9 +62,10 @@ int run(Process& process, const std::vector<std::string>& words) {
     return report(output, error);
   } catch (const std::bad_alloc&) {
     return report(output, Error(Errc::kInternal, "out of memory"));
+  } catch (const std::system_error& error) {
+    return report(output, unexpected(error.what()));
   } catch (const std::exception& error) {
-    return report(output, Error(Errc::kInternal, std::string("this should not happen: ") + error.what(),
-                                "please report it; casevault version --verbose says what is running"));
+    return report(output, unexpected(typeid(error).name()));  // what() might quote what it stumbled over
   }
 }
 

@@ -4,7 +4,8 @@
 #include <array>
 #include <charconv>
 #include <chrono>
-#include <cstdio>
+#include <iomanip>
+#include <sstream>
 
 namespace casevault {
 namespace {
@@ -30,6 +31,17 @@ Parts parts_of(std::int64_t ms) {
           static_cast<unsigned>(clock.minutes().count()),
           static_cast<unsigned>(clock.seconds().count()),
           static_cast<unsigned>(clock.subseconds().count())};
+}
+
+std::string padded(unsigned number, std::size_t width) {
+  const std::string digits = std::to_string(number);
+  return std::string(width - std::min(width, digits.size()), '0') + digits;
+}
+std::string date_text(const Parts& t) {
+  return padded(static_cast<unsigned>(t.year), 4) + "-" + padded(t.month, 2) + "-" + padded(t.day, 2);
+}
+std::string clock_text(const Parts& t) {
+  return padded(t.hour, 2) + ":" + padded(t.minute, 2) + ":" + padded(t.second, 2);
 }
 
 /// The number that all of `digits` make; nullopt for anything else than `count` digits.
@@ -88,18 +100,12 @@ bool is_in(std::span<const CodeRange> ranges, char32_t c) {
 
 std::string time_for_people(std::int64_t ms) {
   const Parts t = parts_of(ms);
-  std::array<char, 40> text{};
-  std::snprintf(text.data(), text.size(), "%04d-%02u-%02u %02u:%02u:%02u UTC", t.year, t.month, t.day, t.hour, t.minute,
-                t.second);
-  return text.data();
+  return date_text(t) + " " + clock_text(t) + " UTC";
 }
 
 std::string iso_time(std::int64_t ms) {
   const Parts t = parts_of(ms);
-  std::array<char, 40> text{};
-  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02u:%02u:%02u.%03uZ", t.year, t.month, t.day, t.hour,
-                t.minute, t.second, t.ms);
-  return text.data();
+  return date_text(t) + "T" + clock_text(t) + "." + padded(t.ms, 3) + "Z";
 }
 
 std::string iso_time_or_empty(std::int64_t ms) { return ms == 0 ? std::string() : iso_time(ms); }
@@ -129,13 +135,24 @@ std::string size_for_people(std::uint64_t bytes) {
     value /= 1000;
     ++unit;
   }
-  std::array<char, 40> text{};
-  std::snprintf(text.data(), text.size(), value < 9.95 ? "%.1f %s" : "%.0f %s", value, kUnits[unit]);
-  return text.data();
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(value < 9.95 ? 1 : 0) << value << " " << kUnits[unit];
+  return text.str();
 }
 
 std::string count_of(std::uint64_t count, const char* one, const char* many) {
   return std::to_string(count) + " " + (count == 1 ? one : many);
+}
+
+std::string shell_word(std::string_view text) {
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           static_cast<unsigned char>(c) >= 0x80 || std::string_view("-_./:@%+,").find(c) != std::string_view::npos;
+  };
+  if (!text.empty() && std::ranges::all_of(text, is_plain)) return std::string(text);
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
 }
 
 std::optional<ByteRange> parse_range(std::string_view text) {

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <charconv>
 #include <climits>
 #include <csignal>
 #include <set>
@@ -56,14 +55,22 @@ std::set<unsigned> named_descriptors(int argc, char** argv) {
   return named;
 }
 
+/// Closes `first` to `last`; one by one where a sandbox does not know close_range(2).
+void close_between(unsigned first, unsigned last) {
+  if (close_range(first, last, 0) == 0) return;
+  rlimit open_files = {};
+  require(getrlimit(RLIMIT_NOFILE, &open_files) == 0, "cannot close descriptors that were left open");
+  for (rlim_t number = first; number <= last && number < open_files.rlim_cur; ++number) close(static_cast<int>(number));
+}
+
 void close_stray_descriptors(int argc, char** argv) {
   unsigned next = STDERR_FILENO + 1;
   for (const unsigned keep : named_descriptors(argc, argv)) {
     if (keep < next) continue;
-    if (keep > next) close_range(next, keep - 1, 0);
+    if (keep > next) close_between(next, keep - 1);
     next = keep + 1;
   }
-  require(close_range(next, UINT_MAX, 0) == 0, "cannot close descriptors that were left open");
+  close_between(next, UINT_MAX);
 }
 
 }  // namespace

@@ -1,8 +1,6 @@
 #include "cli/help.h"
 
-#include <algorithm>
-#include <array>
-#include <cstdio>
+#include <set>
 
 #include "cli/version.h"
 
@@ -46,25 +44,16 @@ std::string option_help(const Option& option) {
 }
 
 /// All statuses a command can end with: its own and those that any command has.
-std::vector<Errc> statuses_of(const Command& command) {
-  std::vector<Errc> all = command.statuses;
-  all.insert(all.end(), {Errc::kInternal, Errc::kUsage});
-  std::ranges::sort(all);
-  const auto repeated = std::ranges::unique(all);
-  all.erase(repeated.begin(), repeated.end());
+std::set<Errc> statuses_of(const Command& command) {
+  std::set<Errc> all(command.statuses.begin(), command.statuses.end());
+  all.insert({Errc::kInternal, Errc::kUsage});
   return all;
 }
 
 /// Every status that some command has.
-std::vector<Errc> all_statuses() {
-  std::vector<Errc> all;
-  for (const Command& command : commands()) {
-    const auto own = statuses_of(command);
-    all.insert(all.end(), own.begin(), own.end());
-  }
-  std::ranges::sort(all);
-  const auto repeated = std::ranges::unique(all);
-  all.erase(repeated.begin(), repeated.end());
+std::set<Errc> all_statuses() {
+  std::set<Errc> all;
+  for (const Command& command : commands()) all.merge(statuses_of(command));
   return all;
 }
 
@@ -82,10 +71,8 @@ std::string troff(std::string_view text) {
     } else if (c == '-') {
       out += "\\-";
     } else if (c >= 0xC0 && c < 0xE0 && i + 1 < text.size()) {  // two bytes of UTF-8: all that our texts have
-      std::array<char, 16> name{};
-      std::snprintf(name.data(), name.size(), "\\[u%04X]",
-                    (c & 0x1Fu) << 6 | (static_cast<unsigned char>(text[++i]) & 0x3Fu));
-      out += name.data();
+      const unsigned code = (c & 0x1Fu) << 6 | (static_cast<unsigned char>(text[++i]) & 0x3Fu);
+      out += "\\[u" + to_hex(be32(code)).substr(4) + "]";
     } else {
       out += text[i];
     }

@@ -125,14 +125,18 @@ void Table::print(Output& output) const {
   for (const auto& row : rows_) print_row([&](std::size_t i) -> const std::string& { return row[i]; });
 }
 
-void Facts::add(std::string name, std::string value) {
+void Facts::add(std::string name, const std::string& value) {
   if (!value.empty()) rows_.emplace_back(std::move(name), escape_for_display(value));
 }
 
 void Facts::print(Output& output) const {
   std::size_t width = 0;
   for (const auto& [name, value] : rows_) width = std::max(width, display_width(name));
-  for (const auto& [name, value] : rows_) output.text(name + ":" + padding(name, width) + "  " + value + "\n");
+  for (const auto& [name, value] : rows_) {
+    std::string line = name + ":" + padding(name, width);
+    line.append("  ").append(value).append("\n");
+    output.text(line);
+  }
 }
 
 }  // namespace casevault

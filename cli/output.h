@@ -79,7 +79,7 @@ class Table {
 /// `Name:  value` lines, values aligned; empty values are left out.
 class Facts {
  public:
-  void add(std::string name, std::string value);
+  void add(std::string name, const std::string& value);
   void print(Output& output) const;
 
  private:

@@ -231,7 +231,7 @@ std::vector<std::string> Invocation::values(std::string_view option) const {
 }
 
 std::string Invocation::vault_folder() const {
-  const std::string folder = value("vault").value_or(process_.variable("CASEVAULT_DIR").value_or(""));
+  std::string folder = value("vault").value_or(process_.variable("CASEVAULT_DIR").value_or(""));
   if (folder.empty()) {
     throw Error(Errc::kUsage, "which vault? None was named",
                 "add --vault DIR, or say it once for this terminal: export CASEVAULT_DIR=DIR");

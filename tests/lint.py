@@ -11,6 +11,9 @@ import sys
 # Files outside crypto/ that may reach the bytes of a secret, each with the reason.
 MAY_EXPOSE_SECRETS = {
     "vault/storage/database.cpp": "the raw key of a database has to be given to SQLCipher",
+    "vault/storage/database.h": "keys of bodies are kept in the encrypted database of their case",
+    "vault/access/strength.cpp": "a passphrase has to be given to zxcvbn to be rated",
+    "cli/terminal.cpp": "a passphrase is typed into guarded memory here",
 }
 # Files that may write, sync or rename files, each with the reason.
 MAY_WRITE_FILES = {

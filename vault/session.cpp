@@ -116,6 +116,7 @@ ExclusiveAccess::~ExclusiveAccess() {
 }
 
 nlohmann::json new_statement(Session& session, std::string_view kind) {
+  session.log().refresh();  // statements of other processes may cite a newer log than this one has seen
   const auto log = session.log().head();
   return {{"kind", kind},
           {"by", to_hex(session.user_id())},

@@ -11,7 +11,9 @@
 #include "vault/access/session_keys.h"
 #include "vault/audit/log.h"
 #include "vault/records/statement.h"
+#include "vault/storage/case_check.h"
 #include "vault/storage/catalog.h"
+#include "vault/storage/json.h"
 
 namespace casevault {
 namespace {
@@ -159,6 +161,7 @@ class Verification {
       const auto open = open_case(session_, entry.number, Right::kRead, "verify", name);
       session_.record("verify", name);
       for (const auto& line : open.store.database().check_integrity()) bad(file, line + "; " + std::string(kRestore));
+      for (const auto& line : check_case_rows(open.store)) bad(file, line + "; somebody wrote to it without casevault");
       check_changes(open, name);
       check_records(open, name);
     });
@@ -167,12 +170,17 @@ class Verification {
 
   void check_changes(const OpenCase& open, const std::string& name) {
     std::uint64_t log_size = 0;
+    std::uint32_t epoch = 0;
     std::map<std::uint64_t, TreeHash> cites;
-    for (const auto& change : read_chain(open.store.database())) {
+    const auto changes = read_chain(open.store.database());
+    check_heads(open, changes, name);
+    for (const auto& change : changes) {
       const auto object = name + ": change " + std::to_string(change.number);
       guarded(object, [&] { check_case_change(state_, open.store, change, object); });
       const auto statement = parse_statement(change.statement, object);
       if (statement.log.size < log_size) bad(object, "it was made to look older than the change before it");
+      if (statement.epoch < epoch) bad(object, "it claims an older key than the change before it");
+      epoch = std::max(epoch, statement.epoch);
       log_size = std::max(log_size, statement.log.size);
       cites.emplace(statement.log.size, statement.log.root);
     }
@@ -186,6 +194,21 @@ class Verification {
     if (!all_hold)
       bad(name, "it was changed after a state of the audit log that is no more: the log was altered; " +
                     std::string(kRestore));
+  }
+
+  /// Every head that was ever published must be in the chain, not only the last.
+  void check_heads(const OpenCase& open, const std::vector<Change>& changes, const std::string& name) {
+    const auto id = to_hex(open.store.id());
+    for (const auto& change : read_chain(session_.catalog().database())) {
+      const auto statement = parse_canonical(change.statement, "catalogue change " + std::to_string(change.number));
+      if (statement.value("kind", "") != "case-head" || statement.value("case", "") != id) continue;
+      Fields fields(statement, "catalogue change " + std::to_string(change.number));
+      const auto count = fields.count("count");
+      const auto hash = fields.hex<32>("hash");
+      if (count > 0 && (count > changes.size() || changes[count - 1].hash != hash)) {
+        bad(name, "its chain is not the one that was published as " + std::to_string(count) + " changes long");
+      }
+    }
   }
 
   void check_records(const OpenCase& open, const std::string& name) {

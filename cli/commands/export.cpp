@@ -32,7 +32,8 @@ int run_export(Invocation& call) {
   const std::size_t count = export_records(vault.session(), objects, folder, observer);
   call.out().end_progress();
   call.out().note(count_of(count, "file", "files") + " exported to " + folder + ", readable by anybody who has them");
-  if (count > 0) call.out().next("check them anywhere: cd " + folder + " && sha256sum -c manifest-sha256.txt");
+  if (count > 0)
+    call.out().next("check them anywhere: cd " + shell_word(folder) + " && sha256sum -c manifest-sha256.txt");
   return 0;
 }
 

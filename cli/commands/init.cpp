@@ -1,18 +1,21 @@
 #include "cli/commands/commands.h"
 #include "cli/json.h"
+#include "cli/machine.h"
 #include "cli/passphrase.h"
 #include "vault/vault.h"
 
 namespace casevault {
 namespace {
 
+/// Before a passphrase is asked twice. Vault::create looks again, and at whatever else is in the way.
 void refuse_existing_vault(Invocation& call, const std::string& folder) {
   try {
     Vault::open(folder, call.process().environment);
-  } catch (const Error&) {
-    return;  // none that could be opened; Vault::create says what else is in the way
+  } catch (const Error& error) {
+    if (error.code() == Errc::kDamaged) throw;
+    return;
   }
-  throw Error(Errc::kUsage, "there is a vault already in " + folder, "casevault status --vault " + folder);
+  throw Error(Errc::kUsage, "there is a vault already in " + folder, "casevault status --vault " + shell_word(folder));
 }
 
 void check_recovery_choice(Invocation& call) {
@@ -47,6 +50,7 @@ int run_init(Invocation& call) {
   call.out().warning(
       "there is no recovery: when every owner has forgotten the passphrase, everything in this vault is lost");
   call.out().warning("there is no custody: whoever has this disk and one passphrase can read what its user may read");
+  for (const std::string& warning : machine_warnings(folder)) call.out().warning(warning);
   call.out().next("open a case: casevault case new TITLE; let a colleague in: casevault user join NAME");
   return 0;
 }

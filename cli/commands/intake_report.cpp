@@ -17,7 +17,7 @@ void print_added(Invocation& call, const Added& added) {
   }
 }
 
-IntakeObserver intake_observer(Invocation& call, std::string what) {
+IntakeObserver intake_observer(Invocation& call, const char* what) {
   return {
       .added = [&call](const Added& added) { print_added(call, added); },
       .skipped = [&call](const std::string& name,

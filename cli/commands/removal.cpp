@@ -1,5 +1,6 @@
 #include "cli/commands/removal.h"
 
+#include "cli/format.h"
 #include "cli/session.h"
 
 namespace casevault {
@@ -41,7 +42,7 @@ void print_removal(Invocation& call, const std::string& user, const RemovalRepor
   out.note("what " + user + " has already seen or copied cannot be taken back");
   if (!report.audit_readable) {
     out.note("you may not read the audit log, so what " + user + " had opened is not told here");
-    out.hint("ask an owner or auditor to run: casevault audit show --user " + user + filter);
+    out.hint("ask an owner or auditor to run: casevault audit show --user " + shell_word(user) + filter);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "cli/commands/commands.h"
 #include "cli/json.h"
+#include "cli/machine.h"
 #include "cli/session.h"
 #include "vault/access/cases.h"
 #include "vault/access/users.h"
@@ -46,6 +47,7 @@ int run_status(Invocation& call) {
   facts.add("Recovery", "none: when every owner has forgotten the passphrase, everything is lost");
   facts.add("Replicas", "none: this folder is the only copy that casevault knows of");
   facts.print(call.out());
+  for (const std::string& warning : machine_warnings(session.folder().string())) call.out().warning(warning);
   if (waiting > 0) call.out().next("casevault user list");
   return 0;
 }

@@ -37,7 +37,7 @@ int run_user_join(Invocation& call) {
   call.out().line("the vault's fingerprint:  " + vault_print);
   call.out().note(
       "read your fingerprint aloud to an owner, in person or by telephone, and let them read the vault's to you");
-  call.out().next("an owner then runs: casevault user approve " + name);
+  call.out().next("an owner then runs: casevault user approve " + shell_word(name));
   return 0;
 }
 
@@ -79,7 +79,7 @@ int run_user_approve(Invocation& call) {
   };
   if (!approve_user(vault.session(), name, role, is_the_one)) {
     throw Error(Errc::kUsage, "the request of " + name + " changed while it was compared; not approved",
-                "casevault user approve " + name);
+                "casevault user approve " + shell_word(name));
   }
   if (call.json()) {
     call.out().object({{"user", name}, {"role", to_string(role)}, {"fingerprint", request->fingerprint}});
@@ -87,7 +87,7 @@ int run_user_approve(Invocation& call) {
     call.out().line(name + " is now " + std::string(to_string(role)));
   }
   if (role != Role::kAuditor)
-    call.out().next("let them into a case: casevault case grant CASE " + name + " --right read|add|manage");
+    call.out().next("let them into a case: casevault case grant CASE " + shell_word(name) + " --right read|add|manage");
   return 0;
 }
 

@@ -374,6 +374,50 @@ def spread(count, size):
     return [min(size - 1, int((part + RANDOM.random()) * size / count)) for part in range(count)]
 
 
+# Small disks
+
+def in_own_mounts():
+    """Starts this program again where it may mount, and what it mounts goes when it ends. False where that is not allowed."""
+    if os.environ.get("CASEVAULT_OWN_MOUNTS"):
+        return True
+    unshare = ["unshare", "--mount", "--propagation", "private"] + ([] if os.getuid() == 0 else ["--user", "--map-root-user"])
+    try:
+        if subprocess.run([*unshare, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False).returncode != 0:
+            return False
+    except FileNotFoundError:
+        return False
+    os.execvpe(unshare[0], [*unshare, sys.executable, *sys.argv], {**os.environ, "CASEVAULT_OWN_MOUNTS": "1"})
+
+
+class Disk:
+    """A file system of its own, in memory."""
+
+    def __init__(self, folder, size):
+        self.folder = folder
+        os.makedirs(folder, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=True)
+        self.filler = os.path.join(folder, "filler")
+
+    def free(self):
+        status = os.statvfs(self.folder)
+        return status.f_bavail * status.f_frsize
+
+    def leave(self, size):
+        """Fills it up so that `size` bytes are free, rounded up to a page."""
+        self.clear()
+        with open(self.filler, "wb") as file:
+            taken = self.free() - size
+            if taken > 0:
+                os.posix_fallocate(file.fileno(), 0, taken)
+
+    def clear(self):
+        if os.path.exists(self.filler):
+            os.remove(self.filler)
+
+    def make_read_only(self, read_only):
+        subprocess.run(["mount", "-o", f"remount,{'ro' if read_only else 'rw'}", self.folder], check=True)
+
+
 # Running tests
 
 class FaultTest(unittest.TestCase):

@@ -224,7 +224,7 @@ class OpenCase:
         need(isinstance(details, str) and SHA256(details.encode()).hex() ==
              self.chain.statements[version.change]["details"], f"{what}: details that nobody signed")
         version.details = parse(details.encode(), what, DETAILS)
-        need((kind == "T") == (version.details["testimony"] is not None), f"{what}: evidence or testimony, but not both")
+        need((version.details["testimony"] is not None) == (kind == "T"), f"{what}: of the wrong kind")
         need(sha256.hex() == version.details["sha256"], f"{what}: the hash of another content")
         need((body is None) == (file_key is None) and (body is None or ID(body)), f"{what}: no name or key of a body")
         version.body, version.file_key = body, file_key

@@ -24,7 +24,15 @@ void check_head(const CatalogState& state, const CaseEntry& entry, const CaseSto
     throw Error(Errc::kDamaged, name + ": its database is older than the catalogue says, or lost entries",
                 "restore the whole vault from one copy, then casevault verify");
   }
-  for (const auto& change : read_chain(store.database(), entry.head)) check_case_change(state, store, change, name);
+  for (const auto& change : read_chain(store.database(), entry.head)) {
+    check_case_change(state, store, change, name);
+    const auto statement = parse_statement(change.statement, name);
+    // From somebody who was removed it cannot be told from a statement dated back.
+    const bool author_gone = !state.find_user(statement.by)->active;
+    if (author_gone || statement.epoch != entry.epoch || statement.log.size < entry.head_log_size) {
+      throw Error(Errc::kDamaged, name + ": something was added to it behind the catalogue's back", "casevault verify");
+    }
+  }
 }
 
 struct NewGrants {
@@ -85,6 +93,7 @@ OpenCase open_case_for_adding(Session& session, std::int64_t number, std::string
 }
 
 CaseStamp case_stamp(Session& session, const OpenCase& open) {
+  session.log().refresh();
   const auto log = session.log().head();
   return {session.identity(), open.epoch, session.environment().now_ms(), log.size, log.root};
 }
@@ -92,6 +101,8 @@ CaseStamp case_stamp(Session& session, const OpenCase& open) {
 void publish_case_head(Session& session, const OpenCase& open) {
   Catalog::Update update(session.catalog());
   const auto& entry = *update.state().find_case(open.number);
+  // Nobody commits to the case between the head and what its statement cites: later changes cite at least as much.
+  const Transaction hold(open.store.database());
   const auto head = open.store.head();
   if (head.count <= entry.head.count) return;  // another process published it with its own
   auto statement = new_statement(session, "case-head");
@@ -116,7 +127,9 @@ void check_case_change(const CatalogState& state, const CaseStore& store, const 
     throw forged("its signature is not that of the person it names");
   }
   const auto right = state.right_at(*entry, statement.epoch, statement.by, statement.log.size);
-  const auto needed = statement.kind == CaseStatement::Kind::kWithdraw ? Right::kManage : Right::kAdd;
+  const bool adds = statement.kind == CaseStatement::Kind::kVersion;
+  const auto needed = adds ? Right::kAdd : Right::kManage;
+  if (adds && entry->closed && statement.log.size >= entry->closed_log_size) throw forged("the case was closed then");
   if (!right || *right < needed) throw forged("the person it names had no right to do this");
 }
 
@@ -130,12 +143,14 @@ void rotate_case(Session& session, OpenCase& open, const Rotation& rotation) {
   const auto key = CaseKey::random();
   const auto path = case_path(session.folder(), entry.id, epoch);
   remove_database(path);  // of an attempt that was cut off
-  auto stamp = case_stamp(session, open);
-  stamp.epoch = epoch;
+  // Everything that others did before this has a smaller place in the log than what follows.
+  session.record("case-rekey", case_name(open.number), "begun");
   auto target = CaseStore::create(path, case_database_key(key, entry.id, epoch), entry.id, open.store.body_name_key());
   std::vector<std::string> bodies_without_record;
   {
     Transaction transaction(target.database());
+    auto stamp = case_stamp(session, open);
+    stamp.epoch = epoch;
     bodies_without_record = open.store.copy_into(target, rotation.left_out);
     if (rotation.extra) rotation.extra(target, stamp);
     transaction.commit();

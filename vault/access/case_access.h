@@ -27,7 +27,8 @@ OpenCase open_case(Session& session, std::int64_t number, Right needed, std::str
 /// case's key, it is rotated first.
 OpenCase open_case_for_adding(Session& session, std::int64_t number, std::string_view action, std::string_view object);
 
-/// What a statement made now is stamped with.
+/// What a statement made now is stamped with. @pre in a transaction on the case, so that statements cite the log in
+/// their own order.
 CaseStamp case_stamp(Session& session, const OpenCase& open);
 
 /// After the case transaction is committed: puts the new head, signed, into the catalogue. Call before reporting

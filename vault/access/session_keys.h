@@ -37,7 +37,8 @@ class ExclusiveAccess {
   Session& session_;
 };
 
-/// A catalogue statement of this kind by this user now; the caller adds the rest.
+/// A catalogue statement of this kind by this user now; the caller adds the rest. @pre the catalogue's write lock is
+/// held, so that statements cite the log in their own order.
 nlohmann::json new_statement(Session& session, std::string_view kind);
 
 /// Writes `contents` into a free slot under `key`, opens it once, makes the catalogue point to it, then overwrites the

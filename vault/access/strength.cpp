@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -239,6 +238,7 @@ PassphraseStrength rate_passphrase(const SecretBytes& passphrase, const std::vec
   const std::string_view text = as_text(passphrase.expose_secret());
   const std::vector<std::string> words = readings_of_names(names);
   std::vector<const char*> dictionary;
+  dictionary.reserve(words.size() + 1);
   for (const std::string& word : words) dictionary.push_back(word.c_str());
   dictionary.push_back(nullptr);
 
@@ -265,9 +265,7 @@ std::string guessing_time(double bits) {
     const double count = seconds / unit.seconds;
     if (count < 2) continue;
     if (count >= 1000) return "more than a thousand years";
-    std::array<char, 64> text{};
-    std::snprintf(text.data(), text.size(), "about %.0f %s", count, unit.name);
-    return text.data();
+    return "about " + std::to_string(std::llround(count)) + " " + unit.name;
   }
   return "a second";
 }

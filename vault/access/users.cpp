@@ -210,13 +210,14 @@ RemovalReport remove_user(Session& session, const std::string& name) {
   if (found->keys.id == session.user_id()) {
     throw Error(Errc::kUsage, "you cannot remove yourself", "ask another owner to do it");
   }
-  session.record("user-remove", name, "begun");
   const auto removed = *found;
   RemovalReport report;
   report.audit_readable = true;
   report.opened = opened_by(session, removed.keys.id, 0);
   {
     const ExclusiveAccess exclusive(session);
+    // Everything that they did before this has a smaller place in the log than the removal.
+    session.record("user-remove", name, "begun");
     rotate_catalog(session, removed);
   }
   session.record("user-remove", name);
@@ -248,6 +249,7 @@ std::vector<OpenedBefore> opened_by(Session& session, UserId user, std::int64_t 
   const auto role_keys = open_role_keys(session.catalog(), session.identity());
   std::map<std::int64_t, std::vector<std::string>> opened;
   if (!role_keys) return {};
+  session.log().refresh();
   session.log().read_all(
       role_keys->audit, session.state(), [&](std::uint64_t, const std::optional<OpenedEntry>& entry) {
         if (!entry || !entry->by || *entry->by != user || entry->event.outcome == "refused") return;

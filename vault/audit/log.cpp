@@ -212,14 +212,19 @@ Bytes AuditLog::record_at(std::uint64_t index) const {
   return record;
 }
 
+std::optional<ChainHead> AuditLog::state_at(std::uint64_t index, const StateKey& key) const {
+  const auto record = record_at(index);
+  if (record.empty()) return std::nullopt;
+  const auto sealed = ByteView(record).subspan(kStateAt, kStateSize);
+  const auto head = aead_open_content(key, sealed, concat({vault_, be64(index)}));
+  if (!head || head->size() != 8 + 32) return std::nullopt;
+  return ChainHead{read_be64(ByteView(*head).first<8>()), to_array<32>(ByteView(*head).subspan(8))};
+}
+
 std::optional<ChainHead> AuditLog::newest_state(const StateKey& key) const {
   for (auto index = leaves_.size(); index-- > 0;) {
-    const auto record = record_at(index);
-    if (record.empty()) continue;
-    const auto sealed = ByteView(record).subspan(kStateAt, kStateSize);
-    const auto head = aead_open_content(key, sealed, concat({vault_, be64(index)}));
-    if (!head || head->size() != 8 + 32) continue;
-    return ChainHead{read_be64(ByteView(*head).first<8>()), to_array<32>(ByteView(*head).subspan(8))};
+    const auto head = state_at(index, key);
+    if (head) return head;
   }
   return std::nullopt;
 }
@@ -257,7 +262,11 @@ std::optional<OpenedEntry> open_entry(ByteView sealed, const AuditEntryKey& key,
   if (length > kMaxJsonSize) return std::nullopt;
   const auto json = bytes.subspan(66, length);
   auto entry = parse_entry(as_text(json));
-  if (!entry || !entry->by) return entry;
+  if (!entry) return std::nullopt;
+  if (!entry->by) {
+    const bool unsigned_too = std::ranges::all_of(bytes.first(64), [](std::byte b) { return b == std::byte{0}; });
+    return unsigned_too ? entry : std::nullopt;
+  }
   const auto* user = users.find_user(*entry->by);
   entry->signature_checked =
       user != nullptr && verify(user->keys.sign, kSignatureDomain, concat({where, json}), to_array<64>(bytes));

@@ -44,6 +44,8 @@ class AuditLog {
   static AuditLog open(const Path& folder, const VaultId& vault, const BoxPublicKey& audit_key,
                        const Environment& environment);
 
+  /// Takes in what other processes have appended.
+  void refresh() { catch_up(); }
   /// The tree as far as this process has seen it.
   LogCite head() const { return {leaves_.size(), frontier_.root()}; }
   TreeHash root_at(std::uint64_t size) const;
@@ -61,6 +63,8 @@ class AuditLog {
 
   /// The newest catalogue head that a record was written under; nullopt when no record opens with this key.
   std::optional<ChainHead> newest_state(const StateKey& key) const;
+  /// The head that record `index` was written under.
+  std::optional<ChainHead> state_at(std::uint64_t index, const StateKey& key) const;
 
   /// Every record in order; nullopt for one that was not sealed to any of `keys`, or is damaged.
   using Visitor = std::function<void(std::uint64_t index, const std::optional<OpenedEntry>& entry)>;

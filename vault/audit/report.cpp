@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "vault/access/role_keys.h"
+#include "vault/access/session_keys.h"
 #include "vault/audit/log.h"
 #include "vault/records/reading.h"
 #include "vault/storage/catalog.h"
@@ -68,6 +69,16 @@ void check_statements(Session& session, std::vector<Finding>& findings) {
   }
 }
 
+/// What each entry's writer knew of the catalogue must be part of its chain.
+void check_states(Session& session, std::vector<Finding>& findings) {
+  for (std::uint64_t index = 0; index < session.log().head().size; ++index) {
+    const auto state = session.log().state_at(index, session.keys().state_key);
+    if (!state || chain_hash_at(session.catalog().database(), state->count) == state->hash) continue;
+    findings.push_back({Finding::Weight::kBad, "audit entry " + std::to_string(index),
+                        "it was written over another catalogue than this: catalog.db was rolled back or forked"});
+  }
+}
+
 void check_entries(Session& session, const RoleKeys& keys, std::vector<Finding>& findings) {
   session.log().read_all(
       keys.audit, session.state(), [&](std::uint64_t index, const std::optional<OpenedEntry>& entry) {
@@ -104,6 +115,7 @@ AuditVerification verify_audit(Session& session) {
   result.root_hex = to_hex(session.log().head().root);
   check_cite(session.log(), session.catalog().log_head(), "the last access", result.findings);
   check_statements(session, result.findings);
+  check_states(session, result.findings);
   const auto keys = open_role_keys(session.catalog(), session.identity());
   result.contents_checked = keys.has_value();
   if (keys) check_entries(session, *keys, result.findings);

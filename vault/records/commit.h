@@ -19,11 +19,12 @@ class Committer {
   Added add_version(Batch& batch, const Version& newest);
 
  private:
-  using Write = std::function<void(CaseStore::Appender& appender)>;
+  using Rows = std::vector<CaseStore::NewRow>;
+  /// Makes the bodies durable, then stores the rows that `choose` names, looking at the database as it is then.
+  void write(Batch& batch, const std::function<Rows()>& choose);
   void drop_known_bodies(Batch& batch);
-  void write(Batch& batch, const Write& write);
-  void append(CaseStore::Appender& appender, Batch& batch, ReadyFile& file, RecordId record, std::int64_t version);
-  Added report(const ReadyFile& file, RecordId record, std::int64_t version, bool already_there) const;
+  static CaseStore::NewRow row_of(const Batch& batch, const ReadyFile& file, const CaseStore::Place& place);
+  Added report(const ReadyFile& file, const CaseStore::Place& place, bool already_there) const;
 
   Session& session_;
   OpenCase& open_;

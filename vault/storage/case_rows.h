@@ -8,7 +8,10 @@
 
 namespace casevault {
 
-// How rows of a case database become records, checked against the chain. For case_*.cpp only.
+// How rows of a case database become records, checked against the chain. For case_*.cpp and records/commit.cpp only.
+
+/// Of the full-text index and of queries.
+inline constexpr const char* kTokenizer = "tokenize='unicode61 remove_diacritics 2'";
 
 std::string kind_to_text(RecordKind kind);
 /// "E-3, version 2", for messages.

@@ -71,19 +71,15 @@ class CaseStore {
   std::vector<std::string> body_names() const;
 
   // Writing: inside a Transaction on database().
-  /// Appends many versions: statements are prepared once and the chain's head is kept. Nothing else may write to the
-  /// database while it lives.
-  class Appender {
-   public:
-    Appender(CaseStore& store, const CaseStamp& stamp);
-    ~Appender();
-    std::optional<Place> find_content(const Sha256Digest& sha256);
-    Change append(RecordId record, std::int64_t number, const PreparedVersion& version, ContentView content);
-
-   private:
-    struct State;
-    std::unique_ptr<State> state_;
+  /// One version to be appended; what it points to must outlive the call.
+  struct NewRow {
+    RecordId record;
+    std::int64_t number = 1;
+    const PreparedVersion* version = nullptr;
+    ContentView content;
   };
+  /// Appends many versions, in order; statements are signed on another thread meanwhile. Returns their places in the chain.
+  std::vector<ChainHead> append_versions(std::span<const NewRow> rows, const CaseStamp& stamp);
   std::int64_t next_number(RecordKind kind) const;
   struct NewVersion {
     RecordId record;

@@ -1,3 +1,6 @@
+#include <atomic>
+#include <thread>
+
 #include "vault/records/statement.h"
 #include "vault/storage/case_rows.h"
 #include "vault/storage/case_store.h"
@@ -5,86 +8,139 @@
 namespace casevault {
 namespace {
 
+constexpr std::size_t kWorthAThread = 32;  // versions; a signature takes some 20 µs
+
 CaseStatement stamped(const CaseStore& store, const CaseStamp& stamp) {
-  return {.case_id = store.id(), .epoch = stamp.epoch, .by = stamp.signer.id, .time_ms = stamp.time_ms, .log = {stamp.log_size, stamp.log_root}};
+  return {.case_id = store.id(),
+          .epoch = stamp.epoch,
+          .by = stamp.signer.id,
+          .time_ms = stamp.time_ms,
+          .log = {stamp.log_size, stamp.log_root}};
+}
+
+/// Signs the statements of many versions, each after the one before, ahead of whoever stores them.
+class Signer {
+ public:
+  Signer(const CaseStore& store, std::span<const CaseStore::NewRow> rows, const CaseStamp& stamp)
+      : key_(stamp.signer.signing), rows_(rows), statement_(stamped(store, stamp)), head_(store.head()), changes_(rows.size()) {
+    if (rows.size() >= kWorthAThread) thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+  }
+
+  /// @pre asked for in order
+  const Change& change(std::size_t index) {
+    if (!thread_.joinable()) {
+      sign(index);
+    } else {
+      for (auto done = done_.load(); done <= index; done = done_.load()) done_.wait(done);
+      if (failure_ && failed_at_ <= index) std::rethrow_exception(failure_);
+    }
+    return changes_[index];
+  }
+
+ private:
+  void sign(std::size_t index) {
+    const auto& row = rows_[index];
+    statement_.record = row.record;
+    statement_.version = row.number;
+    statement_.details = row.version->details_hash;
+    changes_[index] = sign_change(statement_.case_id, head_, encode_statement(statement_), key_);
+    head_ = changes_[index].head();
+  }
+  void run(const std::stop_token& stop) {
+    std::size_t index = 0;
+    try {
+      for (; index < rows_.size() && !stop.stop_requested(); ++index) {
+        sign(index);
+        done_ = index + 1;
+        done_.notify_one();
+      }
+    } catch (...) {
+      failure_ = std::current_exception();
+      failed_at_ = index;
+      done_ = rows_.size();
+      done_.notify_one();
+    }
+  }
+
+  const SigningKey& key_;
+  std::span<const CaseStore::NewRow> rows_;
+  CaseStatement statement_;
+  ChainHead head_;
+  std::vector<Change> changes_;
+  std::atomic<std::size_t> done_ = 0;
+  std::exception_ptr failure_;
+  std::size_t failed_at_ = 0;
+  std::jthread thread_;  // last: it uses the others
+};
+
+/// Puts versions into the tables, with statements prepared once.
+class RowWriter {
+ public:
+  explicit RowWriter(const Database& database) : database_(database) {}
+  void write(const Change& change, const CaseStore::NewRow& row) {
+    const auto number = static_cast<std::int64_t>(change.number);
+    write_change(change);
+    write_version(number, row);
+    if (row.content.body == nullptr) content_.bind(1, number).bind(2, row.content.bytes).run();
+    write_text(number, *row.version);
+  }
+
+ private:
+  void write_change(const Change& change);
+  void write_version(std::int64_t number, const CaseStore::NewRow& row);
+  void write_text(std::int64_t number, const PreparedVersion& version);
+
+  const Database& database_;
+  Statement change_ = database_.prepare("INSERT INTO changes(number, statement, signature, hash) VALUES(?, ?, ?, ?)");
+  Statement version_ = database_.prepare(
+      "INSERT INTO versions(change, kind, record, version, details, sha256, body, file_key) VALUES(?, ?, ?, ?, ?, ?, ?, ?)");
+  Statement content_ = database_.prepare("INSERT INTO contents(change, data) VALUES(?, ?)");
+  Statement text_ = database_.prepare("INSERT INTO texts(change, text) VALUES(?, ?)");
+  Statement index_ = database_.prepare("INSERT INTO search(rowid, text) VALUES(?, ?)");
+};
+
+void RowWriter::write_change(const Change& change) {
+  change_.bind(1, static_cast<std::int64_t>(change.number)).bind(2, std::string_view(change.statement));
+  change_.bind(3, ByteView(change.signature)).bind(4, ByteView(change.hash)).run();
+}
+
+void RowWriter::write_version(std::int64_t number, const CaseStore::NewRow& row) {
+  version_.bind(1, number).bind(2, std::string_view(kind_to_text(row.record.kind))).bind(3, row.record.number);
+  version_.bind(4, row.number).bind(5, std::string_view(row.version->details)).bind(6, ByteView(row.version->sha256));
+  if (const BodyRef* body = row.content.body) {
+    version_.bind(7, std::string_view(body->name)).bind(8, body->key);
+  } else {
+    version_.bind_null(7).bind_null(8);
+  }
+  version_.run();
+}
+
+void RowWriter::write_text(std::int64_t number, const PreparedVersion& version) {
+  index_.bind(1, number).bind(2, std::string_view(version.index_text)).run();
+  if (!version.has_text) return;
+  text_.bind(1, number);
+  if (version.text) {
+    text_.bind(2, std::string_view(*version.text));
+  } else {
+    text_.bind_null(2);
+  }
+  text_.run();
 }
 
 }  // namespace
 
-struct CaseStore::Appender::State {
-  State(CaseStore& store, const CaseStamp& stamp)
-      : store(store), signer(stamp.signer), statement(stamped(store, stamp)), head(store.head()), database(store.database()) {}
-
-  Change sign(RecordId record, std::int64_t number, const Sha256Digest& details);
-  void insert_version(const Change& change, RecordId record, std::int64_t number, const PreparedVersion& version, ContentView content);
-  void insert_content(std::int64_t change, ByteView content);
-  void index(std::int64_t change, const PreparedVersion& version);
-
-  CaseStore& store;
-  const Identity& signer;
-  CaseStatement statement;
-  ChainHead head;
-  const Database& database;
-  Statement change_row = database.prepare("INSERT INTO changes(number, statement, signature, hash) VALUES(?, ?, ?, ?)");
-  Statement version_row = database.prepare(
-      "INSERT INTO versions(change, kind, record, version, details, sha256, body, file_key) VALUES(?, ?, ?, ?, ?, ?, ?, ?)");
-  Statement content_row = database.prepare("INSERT INTO contents(change, data) VALUES(?, ?)");
-  Statement text_row = database.prepare("INSERT INTO texts(change, text) VALUES(?, ?)");
-  Statement index_row = database.prepare("INSERT INTO search(rowid, text) VALUES(?, ?)");
-  ContentFinder finder{store};
-};
-
-CaseStore::Appender::Appender(CaseStore& store, const CaseStamp& stamp) : state_(std::make_unique<State>(store, stamp)) {}
-CaseStore::Appender::~Appender() = default;
-
-std::optional<CaseStore::Place> CaseStore::Appender::find_content(const Sha256Digest& sha256) { return state_->finder.find(sha256); }
-
-Change CaseStore::Appender::State::sign(RecordId record, std::int64_t number, const Sha256Digest& details) {
-  statement.kind = CaseStatement::Kind::kVersion;
-  statement.record = record;
-  statement.version = number;
-  statement.details = details;
-  auto change = sign_change(store.id(), head, encode_statement(statement), signer.signing);
-  head = change.head();
-  change_row.bind(1, static_cast<std::int64_t>(change.number)).bind(2, std::string_view(change.statement));
-  change_row.bind(3, ByteView(change.signature)).bind(4, ByteView(change.hash)).run();
-  return change;
-}
-
-void CaseStore::Appender::State::insert_version(const Change& change, RecordId record, std::int64_t number, const PreparedVersion& version,
-                                                ContentView content) {
-  version_row.bind(1, static_cast<std::int64_t>(change.number)).bind(2, std::string_view(kind_to_text(record.kind))).bind(3, record.number);
-  version_row.bind(4, number).bind(5, std::string_view(version.details)).bind(6, ByteView(version.sha256));
-  if (content.body != nullptr) {
-    version_row.bind(7, std::string_view(content.body->name)).bind(8, ByteView(content.body->key.expose_secret()));
-  } else {
-    version_row.bind_null(7).bind_null(8);
+std::vector<ChainHead> CaseStore::append_versions(std::span<const NewRow> rows, const CaseStamp& stamp) {
+  Signer signer(*this, rows, stamp);
+  RowWriter writer(database_);
+  std::vector<ChainHead> heads;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto& content = rows[i].content;
+    require(content.body != nullptr || content.bytes.size() <= kMaxInlineSize, "content is too large for the database");
+    const auto& change = signer.change(i);
+    writer.write(change, rows[i]);
+    heads.push_back(change.head());
   }
-  version_row.run();
-}
-
-void CaseStore::Appender::State::insert_content(std::int64_t change, ByteView content) { content_row.bind(1, change).bind(2, content).run(); }
-
-void CaseStore::Appender::State::index(std::int64_t change, const PreparedVersion& version) {
-  index_row.bind(1, change).bind(2, std::string_view(version.index_text)).run();
-  if (!version.has_text) return;
-  text_row.bind(1, change);
-  if (version.text) {
-    text_row.bind(2, std::string_view(*version.text));
-  } else {
-    text_row.bind_null(2);
-  }
-  text_row.run();
-}
-
-Change CaseStore::Appender::append(RecordId record, std::int64_t number, const PreparedVersion& version, ContentView content) {
-  require(content.body != nullptr || content.bytes.size() <= kMaxInlineSize, "content is too large to stand in the database");
-  auto change = state_->sign(record, number, version.details_hash);
-  const auto row = static_cast<std::int64_t>(change.number);
-  state_->insert_version(change, record, number, version, content);
-  if (content.body == nullptr) state_->insert_content(row, content.bytes);
-  state_->index(row, version);
-  return change;
+  return heads;
 }
 
 std::int64_t CaseStore::next_number(RecordKind kind) const {
@@ -97,7 +153,8 @@ std::int64_t CaseStore::next_number(RecordKind kind) const {
 Change CaseStore::add_version(const NewVersion& version, const ContentRef& content, const CaseStamp& stamp) {
   const auto view = view_of(content);
   const auto prepared = prepare_version(version.details, version.searchable_text, view.body == nullptr);
-  return Appender(*this, stamp).append(version.record, version.number, prepared, view);
+  const NewRow row{version.record, version.number, &prepared, view};
+  return change(append_versions({&row, 1}, stamp).at(0).count);
 }
 
 Change CaseStore::add_withdrawal(RecordId record, const std::string& reason, const CaseStamp& stamp) {

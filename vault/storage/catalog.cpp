@@ -52,7 +52,9 @@ Catalog Catalog::open(const Path& path, const CatalogKey& key, std::uint32_t epo
                       const VerifyKey& root) {
   Catalog catalog(Database::open(path, database_key(key, epoch, vault), kSchemaVersion), vault, root);
   catalog.refresh();
-  if (catalog.state_.head().count == 0) throw Error(Errc::kDamaged, "catalog.db is empty", "casevault verify");
+  if (catalog.state_.epoch() != epoch) {
+    throw Error(Errc::kDamaged, "catalog.db is empty, or says another epoch than its key", "casevault verify");
+  }
   return catalog;
 }
 

@@ -57,6 +57,7 @@ void CatalogState::apply(const Change& change, bool check_signature) {
   } else {
     const auto* author = find_user(context.by);
     context.require(author != nullptr && author->active, "its author is not a user of the vault at that point");
+    context.require(!removal_open_ || context.kind == "epoch", "a removal is not followed by a new key");
     static const std::map<std::string, void (CatalogState::*)(Context&), std::less<>> kHandlers = {
         {"user", &CatalogState::add_user},  {"remove", &CatalogState::remove_user},
         {"slot", &CatalogState::move_slot}, {"epoch", &CatalogState::new_epoch},
@@ -142,6 +143,8 @@ void CatalogState::remove_user(Context& c) {
   c.require(found != users_.end() && found->second.active && id != c.by, "there is no such user to remove");
   found->second.active = false;
   found->second.removed_ms = c.time_ms;
+  found->second.removed_log_size = c.cite.size;
+  removal_open_ = true;
 }
 
 void CatalogState::move_slot(Context& c) { take_slot(c, users_.at(c.by)); }
@@ -151,9 +154,16 @@ void CatalogState::new_epoch(Context& c) {
   c.require(c.fields.count("epoch") == epoch_ + 1, "the epoch does not follow");
   ++epoch_;
   const auto header = c.fields.hex<32>("header");
-  if (header != header_hash_) earlier_headers_.push_back(header_hash_);
+  const bool header_changed = header != header_hash_;
   header_hash_ = header;
+  removal_open_ = false;
   handover_hash_ = c.fields.hex<32>("handover");
+  check_role_keys(c, header_changed);
+}
+
+/// Where the audit key changed, everyone who reads the log gets the new one; otherwise nobody.
+void CatalogState::check_role_keys(Context& c, bool header_changed) {
+  std::size_t given = 0;
   for (const auto& entry : c.fields.any("role_keys")) {
     Fields fields(entry, c.what);
     const auto user = users_.find(fields.hex<16>("user"));
@@ -162,7 +172,11 @@ void CatalogState::new_epoch(Context& c) {
     c.require(user != users_.end() && user->second.active && user->second.role != Role::kMember,
               "role keys for nobody");
     user->second.role_keys = hash;
+    ++given;
   }
+  const auto readers = std::ranges::count_if(
+      users_, [](const auto& entry) { return entry.second.active && entry.second.role != Role::kMember; });
+  c.require(given == (header_changed ? static_cast<std::size_t>(readers) : 0), "role keys are missing, or too many");
 }
 
 void CatalogState::new_case(Context& c) {
@@ -187,6 +201,7 @@ CaseEntry& CatalogState::case_of(Context& c) {
 void CatalogState::new_case_epoch(Context& c) {
   auto& entry = case_of(c);
   const auto epoch = entry.epoch + 1;
+  if (entry.epoch > 0) entry.epoch_ends[entry.epoch] = c.cite.size;
   c.require(c.fields.count("epoch") == epoch, "the epoch does not follow");
   const auto* own = grant_of(entry, c.by);
   c.require(epoch == 1 ? entry.creator == c.by : (own != nullptr && own->right >= Right::kAdd),
@@ -203,8 +218,11 @@ void CatalogState::new_case_epoch(Context& c) {
     fields.end();
     c.require(right.has_value(), "the right is unknown");
     grant.right = *right;
+    c.require(std::ranges::none_of(grants, [&](const Grant& g) { return g.user == grant.user; }),
+              "a user stands in it twice");
     const auto* before = grant_of(entry, grant.user);
-    c.require(epoch == 1 ? grant.user == c.by : (before != nullptr && grant.right <= before->right),
+    c.require(epoch == 1 ? grant.user == c.by && grant.right == Right::kManage
+                         : (before != nullptr && grant.right <= before->right),
               "it gives more than there was before");
     grants.push_back(grant);
   }
@@ -243,7 +261,9 @@ void CatalogState::case_head(Context& c) {
   c.require(own != nullptr && own->right >= Right::kAdd, "its author may not add to the case");
   const ChainHead head{c.fields.count("count"), c.fields.hex<32>("hash")};
   c.require(head.count > entry.head.count || head == entry.head, "the case's chain does not grow");
+  c.require(head == entry.head || !needs_rotation(entry), "a removed user still knew the case's key");
   entry.head = head;
+  entry.head_log_size = c.cite.size;
 }
 
 void CatalogState::close(Context& c) {
@@ -251,6 +271,7 @@ void CatalogState::close(Context& c) {
   const auto* own = grant_of(entry, c.by);
   c.require(own != nullptr && own->right == Right::kManage && !entry.closed, "its author may not close the case");
   entry.closed = true;
+  entry.closed_log_size = c.cite.size;
 }
 
 const User* CatalogState::find_user(const UserId& id) const {
@@ -305,6 +326,11 @@ std::optional<Right> CatalogState::right_at(const CaseEntry& entry, std::uint32_
     return g.epoch == epoch && g.user == user && g.log_size <= log_size;
   });
   if (found == entry.grants.rend()) return std::nullopt;
+  const auto end = entry.epoch_ends.find(epoch);
+  const auto* who = find_user(user);
+  const bool epoch_over = end != entry.epoch_ends.end() && log_size >= end->second;
+  const bool user_gone = who == nullptr || (!who->active && log_size >= who->removed_log_size);
+  if (epoch_over || user_gone) return std::nullopt;
   return found->right;
 }
 

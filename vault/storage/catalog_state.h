@@ -26,7 +26,8 @@ struct User {
   std::optional<Sha256Digest> role_keys;  // sealed keys of owners and auditors, in the table `sealed`
   UserId approved_by{};
   std::int64_t since_ms = 0;
-  std::int64_t removed_ms = 0;  // 0 while active
+  std::int64_t removed_ms = 0;         // 0 while active
+  std::uint64_t removed_log_size = 0;  // the removal cites this; what they signed must cite less
 };
 
 struct Grant {
@@ -44,11 +45,14 @@ struct CaseEntry {
   std::int64_t number = 0;  // C-n
   UserId creator{};
   std::int64_t created_ms = 0;
-  std::uint32_t epoch = 0;  // current; 0 before the first
-  Sha256Digest title{};     // hash of the sealed title
-  ChainHead head;           // of the case's chain, as last published
+  std::uint32_t epoch = 0;          // current; 0 before the first
+  Sha256Digest title{};             // hash of the sealed title
+  ChainHead head;                   // of the case's chain, as last published
+  std::uint64_t head_log_size = 0;  // what that head's statement cites
   bool closed = false;
-  std::vector<Grant> grants;  // of all epochs, in order
+  std::uint64_t closed_log_size = 0;
+  std::map<std::uint32_t, std::uint64_t> epoch_ends;  // epoch → what the statement that ended it cites
+  std::vector<Grant> grants;                          // of all epochs, in order
 };
 
 /// What the catalogue's chain says, replayed in order: every statement is checked against the state before it
@@ -78,7 +82,6 @@ class CatalogState {
   const std::string& organisation() const { return organisation_; }
   std::uint32_t epoch() const { return epoch_; }
   const Sha256Digest& header_hash() const { return header_hash_; }
-  const std::vector<Sha256Digest>& earlier_header_hashes() const { return earlier_headers_; }
   const Sha256Digest& handover_hash() const { return handover_hash_; }
   const std::map<UserId, User>& users() const { return users_; }
   const std::map<std::int64_t, CaseEntry>& cases() const { return cases_; }
@@ -95,7 +98,8 @@ class CatalogState {
 
   /// The grant in force in the case's current epoch; nullptr when there is none or the user is not active.
   const Grant* grant_of(const CaseEntry& entry, const UserId& user) const;
-  /// What a statement of `epoch` that cites `log_size` could rely on, whatever happened later. nullopt: no right.
+  /// What a statement of `epoch` that cites `log_size` could rely on: the last grant of that epoch before it, provided
+  /// that neither the epoch nor the user's time in the vault was over. nullopt: no right.
   std::optional<Right> right_at(const CaseEntry& entry, std::uint32_t epoch, const UserId& user,
                                 std::uint64_t log_size) const;
   /// Somebody removed from the vault still holds the current case key.
@@ -116,6 +120,7 @@ class CatalogState {
   CaseEntry& case_of(Context& context);
   void take_slot(Context& context, User& user);
   bool slot_is_taken(std::size_t slot) const;
+  void check_role_keys(Context& context, bool header_changed);
 
   VaultId vault_;
   VerifyKey root_;
@@ -123,8 +128,8 @@ class CatalogState {
   LogCite last_cite_;
   std::string organisation_;
   std::uint32_t epoch_ = 0;
+  bool removal_open_ = false;  // a removal that the new catalogue epoch must follow
   Sha256Digest header_hash_{};
-  std::vector<Sha256Digest> earlier_headers_;
   Sha256Digest handover_hash_{};
   std::map<UserId, User> users_;
   std::map<std::int64_t, CaseEntry> cases_;

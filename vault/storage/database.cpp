@@ -394,6 +394,9 @@ Database Database::open(const Path& path, const DatabaseKey& key, int version) {
   if (found < version)
     throw Error(Errc::kDamaged,
                 name_of(path) + " is of format " + std::to_string(found) + " instead of " + std::to_string(version));
+  // Whoever may write to it could otherwise leave code behind that runs in a colleague's next write.
+  auto code = database.prepare("SELECT 1 FROM sqlite_schema WHERE type IN ('trigger', 'view')");
+  if (code.step()) throw Error(Errc::kDamaged, name_of(path) + " holds triggers or views, which casevault never makes");
   return database;
 }
 

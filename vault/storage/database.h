@@ -20,6 +20,11 @@ class Statement {
   Statement& bind(int index, std::int64_t value);
   Statement& bind(int index, std::string_view text);   // copied
   Statement& bind(int index, ByteView blob);           // not copied: must live until the next reset()
+  /// A key, not copied: must live until the next reset().
+  template <typename Purpose, std::size_t Size>
+  Statement& bind(int index, const Key<Purpose, Size>& key) {
+    return bind(index, ByteView(key.expose_secret()));
+  }
   Statement& bind_null(int index);
   /// True while there is a row, all of it from authentic pages. Resets by itself when there is none left.
   bool step();

@@ -31,7 +31,8 @@ std::uint64_t Fields::count(const char* key) {
 
 std::int64_t Fields::time(const char* key) {
   const auto& value = any(key);
-  if (!value.is_number_integer()) fail();
+  constexpr std::int64_t kLimit = std::int64_t{1} << 53;
+  if (!value.is_number_integer() || value > kLimit || value < -kLimit) fail();
   return value.get<std::int64_t>();
 }
 

@@ -1,13 +1,16 @@
 #include "cli/help.h"
 
+#include <algorithm>
 #include <set>
 
+#include "cli/format.h"
 #include "cli/version.h"
 
 namespace casevault {
 namespace {
 
-constexpr std::size_t kSummaryColumn = 40;
+constexpr std::size_t kSummaryColumn = 34;
+constexpr std::size_t kWidth = 100;  // columns
 
 std::string option_head(const Option& option) {
   return std::string("--") + option.name + (option.value ? std::string(" ") + option.value : "");
@@ -28,6 +31,33 @@ std::string sentence(std::string text) {
   return text + ".";
 }
 
+/// Words in lines of at most kWidth columns, all but the first indented; blank lines stay.
+std::string wrapped(std::string_view text, std::size_t indent = 0) {
+  std::string out;
+  std::size_t column = indent;
+  for (std::size_t at = 0; at < text.size();) {
+    if (text.substr(at, 2) == "\n\n") {
+      out += "\n\n";
+      column = 0;
+      at += 2;
+      continue;
+    }
+    const std::size_t end = std::min(text.find_first_of(" \n", at), text.size());
+    const std::string_view word = text.substr(at, end - at);
+    if (column > indent && column + 1 + display_width(word) > kWidth) {
+      out += "\n" + std::string(indent, ' ');
+      column = indent;
+    } else if (column > indent) {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += display_width(word);
+    at = end + (end < text.size() && text.substr(end, 2) != "\n\n" ? 1 : 0);
+  }
+  return out;
+}
+
 /// Two columns; what is too long for the first gets a line of its own.
 std::string row(const std::string& left, std::string_view right, std::size_t column = kSummaryColumn) {
   std::string text = "  " + left;
@@ -36,7 +66,7 @@ std::string row(const std::string& left, std::string_view right, std::size_t col
   } else {
     text.resize(column, ' ');
   }
-  return text + std::string(right) + "\n";
+  return text + wrapped(right, column) + "\n";
 }
 
 std::string option_help(const Option& option) {
@@ -118,7 +148,8 @@ std::string overview() {
 
 std::string help_of(const Command& command) {
   constexpr std::size_t kColumn = 30;
-  std::string text = usage_of(command) + "\n\n" + sentence(command.summary) + "\n\n" + command.description + "\n";
+  std::string text =
+      usage_of(command) + "\n\n" + sentence(command.summary) + "\n\n" + wrapped(command.description) + "\n";
   if (!command.options.empty()) {
     text += "\nOptions:\n";
     for (const Option& option : command.options) text += row(option_head(option), option_help(option), kColumn);

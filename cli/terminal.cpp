@@ -63,17 +63,26 @@ void Terminal::show(std::string_view text) {
   }
 }
 
+SecretBytes Terminal::read_line(std::size_t max_bytes) {
+  try {
+    return read_secret_line(descriptor_, max_bytes, interrupted_);
+  } catch (const Error&) {
+    show("\n");  // what is said about it begins a new line
+    throw;
+  }
+}
+
 std::string Terminal::ask(std::string_view question) {
   tcflush(descriptor_, TCIFLUSH);  // nothing typed ahead may answer
   show(question);
-  const SecretBytes line = read_secret_line(descriptor_, kMaxAnswer, interrupted_);
+  const SecretBytes line = read_line(kMaxAnswer);
   return std::string(as_text(line.expose_secret()));
 }
 
 SecretBytes Terminal::ask_secret(std::string_view question) {
   const WithoutEcho quiet(descriptor_);
   show(question);
-  return read_secret_line(descriptor_, kMaxPassphraseSize, interrupted_);
+  return read_line(kMaxPassphraseSize);
 }
 
 SecretBytes read_secret_line(int descriptor, std::size_t max_bytes, const std::function<bool()>& interrupted) {

@@ -25,6 +25,7 @@ class Terminal {
   SecretBytes ask_secret(std::string_view question);
 
  private:
+  SecretBytes read_line(std::size_t max_bytes);
   Terminal(int descriptor, std::function<bool()> interrupted)
       : descriptor_(descriptor), interrupted_(std::move(interrupted)) {}
   int descriptor_;

@@ -8,8 +8,6 @@
 namespace casevault {
 namespace {
 
-constexpr int kExclusiveTimeoutMs = 10'000;
-
 /// Cuts a list of objects at ", " so that each piece fits one entry.
 std::vector<std::string> split_objects(std::string_view objects) {
   std::vector<std::string> pieces;
@@ -33,7 +31,7 @@ Session::Session(std::unique_ptr<SessionParts> parts) : parts_(std::move(parts))
   // The catalogue key was handed over: from now on the slot holds it. Where others are at work this waits for another
   // time.
   try {
-    const ExclusiveAccess exclusive(*this);
+    const ExclusiveAccess exclusive(*this, 0);
     reseal_slot(*this, parts_->keys.slot_key);
   } catch (const Error& error) {
     if (error.code() != Errc::kBusy) throw;
@@ -92,10 +90,10 @@ SlotContents slot_contents(Session& session) {
           keys.catalog_key.clone()};
 }
 
-ExclusiveAccess::ExclusiveAccess(Session& session) : session_(session) {
+ExclusiveAccess::ExclusiveAccess(Session& session, int timeout_ms) : session_(session) {
   auto& file = session.keys().slots.file();
   try {
-    file.lock(File::Lock::kExclusive, kExclusiveTimeoutMs);
+    file.lock(File::Lock::kExclusive, timeout_ms);
   } catch (const Error&) {
     file.try_lock(File::Lock::kShared);
     throw;

@@ -24,6 +24,13 @@ void require_empty(const Path& folder) {
   }
 }
 
+void require_parent(const Path& folder) {
+  const auto parent = std::filesystem::absolute(folder / "..").lexically_normal();
+  if (std::filesystem::is_directory(parent)) return;
+  throw Error(Errc::kUsage, "the folder that the vault is to be made in does not exist: " + parent.string(),
+              "make it first: mkdir -p " + parent.string());
+}
+
 void require_valid_names(const NewVault& choices) {
   if (!is_valid_user_name(choices.user)) {
     throw Error(Errc::kUsage, "a user name is 1 to 64 bytes of text, without control or path characters",
@@ -74,6 +81,7 @@ void Vault::create(const Path& folder, const NewVault& choices, const SecretByte
                    const Environment& environment) {
   require_valid_names(choices);
   require_empty(folder);
+  require_parent(folder);
   const auto target = std::filesystem::absolute(folder).lexically_normal();
   const auto parent = (target.has_filename() ? target : target.parent_path()).parent_path();
   Scaffold scaffold(parent / ("." + to_hex(random_array<8>()) + ".partial"));

@@ -148,6 +148,7 @@ class Verification {
     const auto name = "C-" + std::to_string(entry.number);
     const auto path = case_path(session_.folder(), entry.id, entry.epoch);
     if (entry.epoch > 0 && !File::open_for_reading(path)) {
+      everything_reached_ = false;
       bad("cases/" + path.filename().string(), "the database of " + name + " is missing; " + std::string(kRestore));
       return;
     }
@@ -157,6 +158,7 @@ class Verification {
       return;
     }
     const auto file = "cases/" + path.filename().string();
+    bool reached = false;
     guarded(file + " (" + name + ")", [&] {
       const auto open = open_case(session_, entry.number, Right::kRead, "verify", name);
       session_.record("verify", name);
@@ -164,7 +166,9 @@ class Verification {
       for (const auto& line : check_case_rows(open.store)) bad(file, line + "; somebody wrote to it without casevault");
       check_changes(open, name);
       check_records(open, name);
+      reached = true;
     });
+    everything_reached_ = everything_reached_ && reached;
     ++result_.cases_checked;
   }
 
@@ -266,7 +270,9 @@ class Verification {
     const auto listing = session_.bodies().list();
     for (const auto& stranger : listing.strangers) note("bodies/" + stranger, "not part of the vault");
     if (!everything_reached_) {
-      note("bodies", "cases you may not read were not checked; ask those who may to run casevault verify");
+      note("bodies",
+           "cases that you may not read, or that are damaged, were not checked, so it is not known which bodies belong "
+           "to no record");
       return;
     }
     for (const auto& body : listing.bodies) {

@@ -137,7 +137,7 @@ int run_user_remove(Invocation& call) {
   const std::string& name = call.argument(0);
   confirm(call, "Remove " + name + " from the vault and re-key what they could open?", name + " was not removed");
   OpenVault vault(call);
-  const RemovalReport report = remove_user(vault.session(), name);
+  const RemovalReport report = remove_user(vault.session(), name, call.has("abandon-cases"));
   if (call.json()) {
     nlohmann::ordered_json json = {{"user", name}};
     json.update(to_json(report));
@@ -229,7 +229,9 @@ std::vector<Command> user_commands() {
                       "key; says which cases somebody\n"
                       "else must still re-key, and what the user had already opened. What somebody has seen or copied "
                       "cannot be taken\n"
-                      "back. Asks first; --yes answers.",
+                      "back. Where nobody else can open a case, nothing is done unless --abandon-cases says that it may be lost. "
+                      "A name that only asks to\njoin has its request deleted. Asks first; --yes answers.",
+       .options = {{.name = "abandon-cases", .help = "go on although cases are lost that nobody else can open"}},
        .statuses = kStatuses,
        .run = run_user_remove},
       {.name = "user passphrase",

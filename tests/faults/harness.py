@@ -273,7 +273,7 @@ class FilledOffice(Office):
     """anna owns it, boris is a member, vera an auditor, galina asks to be let in. C-1 is anna's: boris may add to it, vera
     reads it. C-2 is boris's and anna manages it too. Both hold inline contents and bodies; E-1 and T-1 have two versions."""
 
-    def __init__(self, root, reserve=True):
+    def __init__(self, root):
         super().__init__(root)
         self.sources = os.path.join(root, "sources")
         self.expected = {}  # newest content by record
@@ -297,9 +297,12 @@ class FilledOffice(Office):
         self.ok("status")  # the last entry of the log is one that the catalogue knows of
         self.pristine = os.path.join(root, "pristine")
         copy_tree(self.vault, self.pristine)
+        self.pristine_expected = dict(self.expected), dict(self.older)
 
     def restore(self):
+        """The vault as it was when it was filled, and what is expected of it."""
         copy_tree(self.pristine, self.vault)
+        self.expected, self.older = map(dict, self.pristine_expected)
 
     def source(self, name, content):
         return write(os.path.join(self.sources, name), content)

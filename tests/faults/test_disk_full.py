@@ -4,14 +4,16 @@ A command for which there is no space ends with status 20, or 16 where it is the
 what it had reported is there, the rest is not half there; with space again `verify` is clean and repeating completes the job.
 Reading goes on: `audit/reserve` pays for the log.
 """
+import collections
 import os
 import shutil
 import subprocess
 
-from harness import (DONE, NOT_ALLOWED, NO_AUDIT, NO_SPACE, PASSPHRASES, RANDOM, Disk, FaultTest, FilledOffice, check_manifest, files_of,
+from harness import (DONE, NOT_ALLOWED, NO_AUDIT, NO_SPACE, PASSPHRASES, RANDOM, WRONG_PASSPHRASE, Disk, FaultTest, FilledOffice, check_manifest, files_of,
                      in_own_mounts, main, noise, number_from, program, read, scratch)
 
 PAGE = 4096
+SIZE = 16 << 20  # of the disk
 TRIES = number_from("CASEVAULT_TRIES", 6)  # of random amounts of free space for each command
 CAN_MOUNT = in_own_mounts()
 READING = (("list", "C-1"), ("cat", "C-1/E-1"), ("cat", "C-1/E-2"), ("show", "C-1/T-1"), ("search", "Они"), ("case", "list"), ("audit", "show"))
@@ -26,7 +28,7 @@ class DiskFullTest(FaultTest):
             cls.disk = None
             return
         cls.office = FilledOffice(scratch("disk"))
-        cls.disk = Disk(os.path.join(cls.office.root, "disk"), "16m")
+        cls.disk = Disk(os.path.join(cls.office.root, "disk"), SIZE)
         cls.office.vault = os.path.join(cls.disk.folder, "office.vault")
 
     @classmethod
@@ -39,20 +41,20 @@ class DiskFullTest(FaultTest):
             self.skipTest("nothing can be mounted here: neither root nor unprivileged namespaces")
         self.disk.clear()
         self.office.restore()
+        self.office.set_passphrase("anna", PASSPHRASES["anna"])
 
     def source(self, name, content):
         return self.office.source(name, content)
 
     def fill_up(self, command, check, **options):
         """Runs `command` with ever more free space until it succeeds, and with random amounts in between."""
-        amounts = [0, PAGE]
-        while True:
-            self.setUp()
-            if self.run_with(amounts[-1], command, check, options) == DONE:
-                break
-            amounts.append(amounts[-1] * 2)
-        statuses = [self.run_with(RANDOM.randrange(amounts[-1]), command, check, options) for _ in range(TRIES)]
-        print(f"`{' '.join(command[:2])}` works with {amounts[-1]} bytes free; with fewer: {sorted(statuses)}", flush=True)
+        amount, statuses = 0, []
+        while DONE not in statuses:
+            self.assertLess(amount, SIZE, "it does not succeed however much is free")
+            statuses.append(self.run_with(amount, command, check, options))
+            amount = max(2 * amount, PAGE)
+        statuses += [self.run_with(RANDOM.randrange(amount // 2), command, check, options) for _ in range(TRIES)]
+        print(f"`{' '.join(command[:2])}` with up to {amount // 2} bytes free: {collections.Counter(statuses)}", flush=True)
 
     def run_with(self, amount, command, check, options):
         self.setUp()
@@ -61,14 +63,15 @@ class DiskFullTest(FaultTest):
             result = self.office.run(*command, **options)
             if result.status != DONE:
                 self.check_refusal(result)
-            self.check_reading()
+                self.check_reading()
             self.disk.clear()
-            self.office.check_clean()
-            self.office.check_records({k: v for k, v in self.office.expected.items() if k not in command})
+            if result.status != DONE:
+                self.office.check_clean()
+                self.office.check_records({k: v for k, v in self.office.expected.items() if k not in command})
             check(result)
             self.office.check_clean()
             return result.status
-        return None
+        return "failed"
 
     def check_refusal(self, result):
         self.assertIn(result.status, (NO_SPACE, NO_AUDIT), str(result))
@@ -126,6 +129,22 @@ class DiskFullTest(FaultTest):
             self.office.ok("status", user="galina")
 
         self.fill_up(("user", "approve", "galina", "--yes"), check)
+
+    def test_user_passphrase(self):
+        """A change that failed has changed nothing: the old passphrase counts, the new one does not."""
+        old, new = PASSPHRASES["anna"], "umbrella Tatra 1956 quiet marble lemon"
+        self.office.set_passphrase("anna's new one", new)
+        command = ("user", "passphrase", "--new-passphrase-file", self.office.passphrase_file("anna's new one"))
+
+        def check(result):
+            if result.status != DONE:
+                self.office.set_passphrase("anna", new)
+                self.assertEqual(self.office.run("status").status, WRONG_PASSPHRASE, "the command failed, and the new passphrase counts")
+                self.office.set_passphrase("anna", old)
+                self.office.ok(*command)
+            self.office.set_passphrase("anna", new)
+
+        self.fill_up(command, check)
 
     def test_withdraw(self):
         command = ("withdraw", "C-1/E-2", "--reason", "x", "--yes")

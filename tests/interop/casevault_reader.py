@@ -144,6 +144,8 @@ class Version:
     details: dict = None
     body: str = None
     file_key: bytes = None
+    body_offset: int = None
+    body_size: int = None
 
 
 class OpenCase:
@@ -207,7 +209,8 @@ class OpenCase:
 
     def check_rows(self):
         rows = {row[0]: row[1:] for row in self.database.execute(
-            "SELECT change, kind, record, version, details, sha256, body, file_key FROM versions")}
+            "SELECT change, kind, record, version, details, sha256, body, file_key, body_offset, body_size "
+            "FROM versions")}
         versions = [version for record in self.records.values() for version in record]
         need(set(rows) == {version.change for version in versions}, f"{self.what}: rows are not those of the chain")
         for version in versions:
@@ -215,11 +218,11 @@ class OpenCase:
         stored = {row[0] for row in self.database.execute("SELECT change FROM contents")}
         need(stored == {v.change for v in versions if v.details and not v.body}, f"{self.what}: contents without rows")
 
-    def check_row(self, version, kind, record, number, details, sha256, body, file_key):
+    def check_row(self, version, kind, record, number, details, sha256, body, file_key, offset, whole):
         what = self.name(version)
         need((f"{kind}-{record}", number) == (version.record, version.version), f"{what}: another row")
         if version.record in self.withdrawn:
-            need(details is sha256 is body is file_key is None, f"{what}: still there though withdrawn")
+            need(details is sha256 is body is file_key is offset is whole is None, f"{what}: still there though withdrawn")
             return
         need(isinstance(details, str) and SHA256(details.encode()).hex() ==
              self.chain.statements[version.change]["details"], f"{what}: details that nobody signed")
@@ -227,7 +230,9 @@ class OpenCase:
         need((version.details["testimony"] is not None) == (kind == "T"), f"{what}: of the wrong kind")
         need(sha256.hex() == version.details["sha256"], f"{what}: the hash of another content")
         need((body is None) == (file_key is None) and (body is None or ID(body)), f"{what}: no name or key of a body")
+        need((offset is None) == (whole is None) and (whole is None or body is not None), f"{what}: half a place")
         version.body, version.file_key = body, file_key
+        version.body_offset, version.body_size = offset, whole
 
     def name(self, version):
         return f"{self.what}/{version.record}, version {version.version}"
@@ -246,7 +251,7 @@ class OpenCase:
 
     def padded(self, version):
         plain = stream_open(version.file_key, self.body(version), self.name(version))
-        size = version.details["size"]
+        size = version.details["size"] if version.body_size is None else version.body_size
         need(len(plain) == padme(size) and not any(plain[size:]), f"{self.name(version)}: padded in another way")
         return plain
 
@@ -257,7 +262,8 @@ class OpenCase:
 
     def content(self, version):
         size = version.details["size"]
-        data = self.padded(version)[:size] if version.body else self.inline(version)
+        start = version.body_offset or 0
+        data = self.padded(version)[start:start + size] if version.body else self.inline(version)
         need(len(data) == size and SHA256(data).hex() == version.details["sha256"],
              f"{self.name(version)}: another content than was signed")
         return data
@@ -291,16 +297,17 @@ class AuditLog:
     def entry(self, index, audit_secrets, users):
         """An entry's JSON, its signature checked."""
         record, what = self.records[index], f"audit/log: entry {index}"
-        place = self.vault_id + be64(index) + self.roots[index]
+        place = self.vault_id + be64(index)
         key = D(session_key(record[4:84], audit_secrets, what), "casevault/v1/audit-entry-key", be64(index))
         plain = aead_open(key, record[164:], place, what)
-        end = 66 + int.from_bytes(plain[64:66], "big")
+        need(plain[64:96] == self.roots[index], f"{what}: written over another log than what lies before it")
+        end = 98 + int.from_bytes(plain[96:98], "big")
         need(end <= len(plain) and not any(plain[end:]), f"{what}: padded in another way")
-        signature, text = plain[:64], plain[66:end]
+        signature, text = plain[:64], plain[98:end]
         value = parse(text, what, ENTRY)
         if value["by"]:
             need(value["by"] in users, f"{what}: by nobody known")
-            need_signature(users[value["by"]].sign, "casevault/v1/audit-entry", place + text, signature, what)
+            need_signature(users[value["by"]].sign, "casevault/v1/audit-entry", place + plain[64:96] + text, signature, what)
         else:
             need(not any(signature), f"{what}: a signature of nobody")
         return value

@@ -106,7 +106,7 @@ class Scene:
             n, digest = append(database, bytes.fromhex(self.case.id), statement, self.seeds[author])
             if row:
                 kind, record = statement["record"].split("-")
-                database.execute("INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)",
+                database.execute("INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)",
                                  (n, kind, int(record), statement["version"], *row))
                 database.execute("INSERT INTO contents VALUES (?, ?)", (n, b"forged"))
             self.head = n, digest

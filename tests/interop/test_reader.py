@@ -92,6 +92,10 @@ def second_half(story):
     story.check("борис", ["C-1"])
     story.withdraw("anna", "C-1/T-2")
     story.withdraw("anna", "C-1/E-5")
+    photos = [os.urandom(60_000) for _ in range(30)]  # so many small ones share a body
+    story.add("anna", "C-1", *[(program.write(f"photo-{i:02}.bin", photo), photo, f"E-{7 + i}")
+                               for i, photo in enumerate(photos)])
+    story.withdraw("anna", "C-1/E-9")
     checks.refused(lambda: program.reader("anna").cat("C-1/T-2"), "C-1/T-2: is not there", "a withdrawn testimony")
     program.run("борис", "case", "new", "Справа №2")
     story.add("борис", "C-2", (os.path.join(program.folder, "body.bin"), story.content["C-1/E-4@1"], "E-1"))

@@ -20,9 +20,11 @@ VersionDetails details_of(const std::string& name, ByteView content) {
 class CaseDatabase : public testing::Test {
  protected:
   CaseStamp stamp() const { return {signer, 1, 1'700'000'000'000, 7, merkle_empty_root()}; }
-  Change add(CaseStore& into, RecordId record, std::int64_t number, const std::string& name, const std::string& text) const {
+  Change add(CaseStore& into, RecordId record, std::int64_t number, const std::string& name,
+             const std::string& text) const {
     auto details = details_of(name, as_bytes(text));
-    if (record.kind == RecordKind::kTestimony) details.testimony = TestimonyFacts{"Волк", "ru", "2026-01-02", "Минск", "yes"};
+    if (record.kind == RecordKind::kTestimony)
+      details.testimony = TestimonyFacts{"Волк", "ru", "2026-01-02", "Минск", "yes"};
     Transaction transaction(into.database());
     auto change = into.add_version({record, number, details, text}, bytes_of(text), stamp());
     transaction.commit();
@@ -220,7 +222,8 @@ TEST_F(CaseDatabase, WithdrawnContentIsLeftOut) {
   add(kE1, 1, "a.txt", "apple");
   {
     Transaction transaction(store.database());
-    store.add_version({kE1, 2, details_of("big", noise(70'000)), ""}, BodyRef{std::string(32, 'a'), FileKey::random()}, stamp());
+    store.add_version({kE1, 2, details_of("big", noise(70'000)), ""}, BodyRef{std::string(32, 'a'), FileKey::random()},
+                      stamp());
     transaction.commit();
   }
   add(kE2, 1, "b.txt", "pear");
@@ -283,9 +286,11 @@ constexpr TamperRow kTamperRows[] = {
     {"version_column_changed", "UPDATE versions SET version = 2 WHERE change = 2", "E-2"},
     {"row_deleted", "DELETE FROM versions WHERE change = 2", "E-2"},
     {"content_changed", "UPDATE contents SET data = x'00' WHERE change = 1", "E-1"},
-    {"content_swapped", "UPDATE contents SET data = (SELECT data FROM contents WHERE change = 1) WHERE change = 2", "E-2"},
+    {"content_swapped", "UPDATE contents SET data = (SELECT data FROM contents WHERE change = 1) WHERE change = 2",
+     "E-2"},
     {"content_deleted", "DELETE FROM contents WHERE change = 2", "E-2"},
-    {"statement_changed", "UPDATE changes SET statement = replace(statement, 'E-2', 'E-3') WHERE number = 2", "change 2"},
+    {"statement_changed", "UPDATE changes SET statement = replace(statement, 'E-2', 'E-3') WHERE number = 2",
+     "change 2"},
     {"change_deleted", "DELETE FROM changes WHERE number = 1", "change 1"},
 };
 INSTANTIATE_TEST_SUITE_P(Rows, CaseTampering, testing::ValuesIn(kTamperRows), test::row_name<TamperRow>);
@@ -349,7 +354,8 @@ TEST(Details, SaltDiffers) {
 }
 
 TEST(CaseStatements, ParseBack) {
-  CaseStatement statement{.case_id = random_array<16>(), .epoch = 3, .record = kT1, .version = 2, .by = random_array<16>(), .time_ms = -1};
+  CaseStatement statement{
+      .case_id = random_array<16>(), .epoch = 3, .record = kT1, .version = 2, .by = random_array<16>(), .time_ms = -1};
   const auto version = encode_statement(statement);
   EXPECT_EQ(encode_statement(parse_statement(version, "x")), version);
   statement.kind = CaseStatement::Kind::kWithdraw;

@@ -39,16 +39,21 @@ class Intake : public testing::Test {
   IntakeObserver observer() {
     return {[this](const Added& file) { added.push_back(file); },
             [this](const std::string& name, const std::string& why) { skipped.emplace_back(name, why); },
-            [this](std::uint64_t done, std::uint64_t total) { last_progress = {done, total}; }};
+            [this](std::uint64_t done, std::uint64_t total) {
+              last_progress = {done, total};
+            }};
   }
   static Bytes cat(Session& session, const std::string& object, std::optional<std::int64_t> version = {},
                    std::optional<ByteRange> range = {}) {
     Bytes out;
-    read_content(session, *parse_object_name(object), version, range, [&](ByteView part) { out.insert(out.end(), part.begin(), part.end()); });
+    read_content(session, *parse_object_name(object), version, range,
+                 [&](ByteView part) { out.insert(out.end(), part.begin(), part.end()); });
     return out;
   }
   std::size_t body_count() const { return BodyStore(vault.path() / "bodies").list().bodies.size(); }
-  static std::size_t referenced(Session& session) { return open_case(session, 1, Right::kRead, "test", "C-1").store.body_names().size(); }
+  static std::size_t referenced(Session& session) {
+    return open_case(session, 1, Right::kRead, "test", "C-1").store.body_names().size();
+  }
 
   test::TestVault vault;
   std::vector<Added> added;
@@ -188,7 +193,8 @@ TEST_F(Intake, InterruptionKeepsWhatWasReported) {
     const auto error = error_of([&] { add_files(session, 1, {files()}, {}, watch); });
     ASSERT_TRUE(error);
     EXPECT_EQ(error->code(), Errc::kInterrupted);
-    EXPECT_NE(std::string(error->what()).find(std::to_string(added.size()) + " files"), std::string::npos) << error->what();
+    EXPECT_NE(std::string(error->what()).find(std::to_string(added.size()) + " files"), std::string::npos)
+        << error->what();
   }
   auto session = anna();
   const auto records = list_records(session, 1);
@@ -228,11 +234,132 @@ TEST_F(Intake, RemovesItsLeftoversOnly) {
 }
 
 TEST_F(Intake, ManySmallFiles) {
-  for (int i = 0; i < 5000; ++i) file(std::to_string(i % 7) + "/f" + std::to_string(i), noise(100 + static_cast<std::size_t>(i) % 1900, static_cast<std::uint64_t>(i) + 1));
+  for (int i = 0; i < 5000; ++i)
+    file(std::to_string(i % 7) + "/f" + std::to_string(i),
+         noise(100 + static_cast<std::size_t>(i) % 1900, static_cast<std::uint64_t>(i) + 1));
   auto session = anna();
   EXPECT_EQ(add(session, {files()}).added, 5000u);
   EXPECT_EQ(list_records(session, 1).size(), 5000u);
   EXPECT_EQ(sha256(cat(session, "C-1/E-4321")), added[4320].sha256);
+}
+
+// ---- Many small files share a body.
+class Pack : public Intake {
+ protected:
+  /// Files of 10 kB that are not text, `from` to `to` - 1, in a folder.
+  Path many(int from, int to) const {
+    for (int i = from; i < to; ++i) file("many/f" + std::to_string(1000 + i), content(i));
+    return files() / "many";
+  }
+  static Bytes content(int i) { return noise(10'000, static_cast<std::uint64_t>(i) + 1); }
+  void expect_readable(Session& session, int from, int to) const {
+    for (int i = from; i < to; ++i) EXPECT_EQ(cat(session, "C-1/E-" + std::to_string(i + 1)), content(i)) << i;
+  }
+  std::string only_body() const { return BodyStore(vault.path() / "bodies").list().bodies.at(0); }
+};
+
+TEST_F(Pack, HoldsManySmallFiles) {
+  auto session = anna();
+  EXPECT_EQ(add(session, {many(0, 200)}).added, 200u);
+  EXPECT_EQ(body_count(), 1u);
+  EXPECT_EQ(referenced(session), 1u);
+  expect_readable(session, 0, 200);
+  const auto seventh = content(6);
+  EXPECT_EQ(cat(session, "C-1/E-7", {}, ByteRange{100, 199}), Bytes(seventh.begin() + 100, seventh.begin() + 200));
+}
+
+TEST_F(Pack, FewFilesStandInTheDatabase) {
+  auto session = anna();
+  add(session, {many(0, 100)});
+  EXPECT_EQ(body_count(), 0u);
+  expect_readable(session, 0, 100);
+}
+
+TEST_F(Pack, TextsStandInTheDatabase) {
+  for (int i = 0; i < 150; ++i)
+    file("t" + std::to_string(1000 + i), as_bytes("word" + std::to_string(i) + std::string(9'000, ' ')));
+  auto session = anna();
+  add(session, {files()});
+  EXPECT_EQ(body_count(), 0u);
+  EXPECT_EQ(search_records(session, "word77", 1).size(), 1u);
+}
+
+TEST_F(Pack, OnceMoreTakesNoSpace) {
+  auto session = anna();
+  add(session, {many(0, 200)});
+  const auto before = only_body();
+  EXPECT_EQ(add(session, {files()}).already_there, 200u);
+  EXPECT_EQ(body_count(), 1u);
+  EXPECT_EQ(only_body(), before);
+}
+
+TEST_F(Pack, HoldsOnlyWhatIsNew) {
+  auto session = anna();
+  add(session, {many(0, 200)});
+  many(200, 210);  // little: into the database
+  EXPECT_EQ(add(session, {files()}).added, 10u);
+  EXPECT_EQ(body_count(), 1u);
+  many(210, 400);  // much: another pack, without the others
+  EXPECT_EQ(add(session, {files()}).added, 190u);
+  EXPECT_EQ(body_count(), 2u);
+  expect_readable(session, 0, 400);
+  std::uint64_t bytes = 0;
+  for (const auto& name : BodyStore(vault.path() / "bodies").list().bodies) {
+    bytes += std::filesystem::file_size(session.bodies().path_of(name));
+  }
+  EXPECT_LT(bytes, 390u * 10'000 * 112 / 100);
+}
+
+TEST_F(Pack, SameContentTwiceInIt) {
+  many(0, 150);
+  for (int i = 0; i < 150; ++i) file("many/g" + std::to_string(1000 + i), content(i));
+  auto session = anna();
+  const auto result = add(session, {files()});
+  EXPECT_EQ(result.added, 150u);
+  EXPECT_EQ(result.already_there, 150u);
+  EXPECT_EQ(added[200].object, "C-1/E-51");
+  expect_readable(session, 0, 150);
+}
+
+TEST_F(Pack, BesideLargeFiles) {
+  many(0, 150);
+  file("many/a-large", noise(100'000, 7));
+  file("many/z-large", noise(100'000, 8));
+  auto session = anna();
+  EXPECT_EQ(add(session, {files()}).added, 152u);
+  EXPECT_EQ(body_count(), 3u);
+  EXPECT_EQ(cat(session, "C-1/E-1"), noise(100'000, 7));
+  EXPECT_EQ(cat(session, "C-1/E-152"), noise(100'000, 8));
+  EXPECT_EQ(cat(session, "C-1/E-2"), content(0));
+}
+
+TEST_F(Pack, WithdrawalTakesOneOut) {
+  auto session = anna();
+  add(session, {many(0, 150)});
+  const auto before = only_body();
+  withdraw_record(session, *parse_object_name("C-1/E-50"), "asked for");
+  EXPECT_EQ(body_count(), 1u);
+  EXPECT_NE(only_body(), before);
+  expect_readable(session, 0, 49);
+  expect_readable(session, 50, 150);
+  const auto size = std::filesystem::file_size(session.bodies().path_of(only_body()));
+  withdraw_record(session, *parse_object_name("C-1/E-1"), "asked for");
+  expect_readable(session, 50, 150);
+  EXPECT_LE(std::filesystem::file_size(session.bodies().path_of(only_body())), size);
+  EXPECT_EQ(add(session, {files()}).added, 2u);
+}
+
+TEST_F(Pack, DamageIsNamed) {
+  auto session = anna();
+  add(session, {many(0, 150)});
+  test::flip_byte(session.bodies().path_of(only_body()), 16 + 65552 + 5);  // in its second chunk: E-7 to E-14
+  const auto error = error_of([&] { cat(session, "C-1/E-10"); });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), Errc::kDamaged);
+  EXPECT_NE(std::string(error->what()).find("C-1/E-10"), std::string::npos) << error->what();
+  expect_readable(session, 0, 6);
+  EXPECT_EQ(code_of([&] { withdraw_record(session, *parse_object_name("C-1/E-1"), "x"); }), Errc::kDamaged);
+  expect_readable(session, 0, 6);
 }
 
 // ---- Testimonies.
@@ -274,9 +401,11 @@ TEST_F(Intake, RefusesTestimoniesItCannotKeep) {
   EXPECT_TRUE(refused({}, kFacts));
   EXPECT_TRUE(refused(as_bytes("\xFF"), kFacts));
   EXPECT_TRUE(refused(Bytes(kMaxTestimonySize + 1, std::byte{'a'}), kFacts));
-  for (const auto& facts : {TestimonyFacts{"", "ru", "2026-01-01", "", ""}, TestimonyFacts{"W", "RU", "2026-01-01", "", ""},
-                            TestimonyFacts{"W", "ru", "2026-02-29", "", ""}, TestimonyFacts{"W", "ru", "1.1.2026", "", ""},
-                            TestimonyFacts{"W\xFF", "ru", "2026-01-01", "", ""}, TestimonyFacts{"W", "ru", "", std::string(2001, 'x'), ""}}) {
+  for (const auto& facts :
+       {TestimonyFacts{"", "ru", "2026-01-01", "", ""}, TestimonyFacts{"W", "RU", "2026-01-01", "", ""},
+        TestimonyFacts{"W", "ru", "2026-02-29", "", ""}, TestimonyFacts{"W", "ru", "1.1.2026", "", ""},
+        TestimonyFacts{"W\xFF", "ru", "2026-01-01", "", ""},
+        TestimonyFacts{"W", "ru", "", std::string(2001, 'x'), ""}}) {
     EXPECT_TRUE(refused(as_bytes("text"), facts));
   }
   EXPECT_TRUE(list_records(session, 1).empty());

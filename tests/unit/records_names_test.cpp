@@ -16,7 +16,9 @@ struct MediaRow {
   std::string type;
 };
 class MediaType : public testing::TestWithParam<MediaRow> {};
-TEST_P(MediaType, IsGuessed) { EXPECT_EQ(guess_media_type(GetParam().name, as_bytes(GetParam().bytes)), GetParam().type); }
+TEST_P(MediaType, IsGuessed) {
+  EXPECT_EQ(guess_media_type(GetParam().name, as_bytes(GetParam().bytes)), GetParam().type);
+}
 
 const MediaRow kMediaRows[] = {
     {"pdf", "a", "%PDF-1.7\n", "application/pdf"},
@@ -27,9 +29,21 @@ const MediaRow kMediaRows[] = {
     {"wav", "a", "RIFF1234WAVEfmt ", "audio/wav"},
     {"not_riff", "a", "XXXX1234WAVE\x01", "application/octet-stream"},
     {"tiff", "a", std::string("II*\0xxxx", 8), "image/tiff"},
-    {"mp4", "a", std::string("\0\0\0\x18" "ftypisom", 12), "video/mp4"},
-    {"m4a", "a", std::string("\0\0\0\x18" "ftypM4A ", 12), "audio/mp4"},
-    {"mov", "a", std::string("\0\0\0\x18" "ftypqt  ", 12), "video/quicktime"},
+    {"mp4", "a",
+     std::string("\0\0\0\x18"
+                 "ftypisom",
+                 12),
+     "video/mp4"},
+    {"m4a", "a",
+     std::string("\0\0\0\x18"
+                 "ftypM4A ",
+                 12),
+     "audio/mp4"},
+    {"mov", "a",
+     std::string("\0\0\0\x18"
+                 "ftypqt  ",
+                 12),
+     "video/quicktime"},
     {"ogg", "a", "OggS", "audio/ogg"},
     {"flac", "a", "fLaC", "audio/flac"},
     {"mp3", "a", "ID3\x04", "audio/mpeg"},
@@ -58,15 +72,18 @@ TEST(ExportPaths, AreTheNamesWhereTheyAreSafe) {
 }
 
 TEST(ExportPaths, StayBelowTheFolder) {
-  for (const auto& path : paths_of({"../../etc/passwd", "/etc/passwd", "a/../../b", "..", ".", "/", "", "a//b", "./x"})) {
+  for (const auto& path :
+       paths_of({"../../etc/passwd", "/etc/passwd", "a/../../b", "..", ".", "/", "", "a//b", "./x"})) {
     EXPECT_TRUE(path.starts_with("C-1/")) << path;
-    for (const auto& part : std::filesystem::path(path)) EXPECT_TRUE(part != ".." && part != "." && !part.empty()) << path;
+    for (const auto& part : std::filesystem::path(path))
+      EXPECT_TRUE(part != ".." && part != "." && !part.empty()) << path;
   }
 }
 
 TEST(ExportPaths, ToldApartByTheRecord) {
-  EXPECT_EQ(paths_of({"a.txt", "a.txt", "A.TXT", "noext", "noext"}),
-            (std::vector<std::string>{"C-1/a.txt", "C-1/a (E-2).txt", "C-1/A (E-3).TXT", "C-1/noext", "C-1/noext (E-5)"}));
+  EXPECT_EQ(
+      paths_of({"a.txt", "a.txt", "A.TXT", "noext", "noext"}),
+      (std::vector<std::string>{"C-1/a.txt", "C-1/a (E-2).txt", "C-1/A (E-3).TXT", "C-1/noext", "C-1/noext (E-5)"}));
 }
 
 TEST(ExportPaths, ToldApartFromAFolder) {
@@ -88,7 +105,8 @@ TEST(ObjectRanges, DrawRunsTogether) {
   const auto e = [](std::int64_t n) { return RecordId{RecordKind::kEvidence, n}; };
   EXPECT_EQ(object_ranges(1, {}), "C-1");
   EXPECT_EQ(object_ranges(1, {e(3)}), "C-1/E-3");
-  EXPECT_EQ(object_ranges(2, {e(5), e(3), e(4), {RecordKind::kTestimony, 1}, e(9), e(3)}), "C-2/E-3..E-5, C-2/E-9, C-2/T-1");
+  EXPECT_EQ(object_ranges(2, {e(5), e(3), e(4), {RecordKind::kTestimony, 1}, e(9), e(3)}),
+            "C-2/E-3..E-5, C-2/E-9, C-2/T-1");
 }
 
 TEST(ObjectDates, AreUtc) {

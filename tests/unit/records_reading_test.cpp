@@ -40,7 +40,8 @@ class Reading : public testing::Test {
   static ObjectName object(const std::string& text) { return *parse_object_name(text); }
   static Bytes cat(Session& session, const std::string& name, std::optional<ByteRange> range = {}) {
     Bytes content;
-    read_content(session, object(name), {}, range, [&](ByteView part) { content.insert(content.end(), part.begin(), part.end()); });
+    read_content(session, object(name), {}, range,
+                 [&](ByteView part) { content.insert(content.end(), part.begin(), part.end()); });
     return content;
   }
   std::size_t export_all(Session& session, const std::vector<std::string>& names) {
@@ -145,7 +146,9 @@ TEST_F(Reading, DamagedBodyShowsNothing) {
   test::flip_byte(only_body(), 900'000);
   auto session = anna();
   Bytes shown;
-  const auto error = error_of([&] { read_content(session, object("C-1/E-2"), {}, {}, [&](ByteView part) { shown.assign(part.begin(), part.end()); }); });
+  const auto error = error_of([&] {
+    read_content(session, object("C-1/E-2"), {}, {}, [&](ByteView part) { shown.assign(part.begin(), part.end()); });
+  });
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), Errc::kDamaged);
   EXPECT_NE(std::string(error->what()).find("C-1/E-2"), std::string::npos) << error->what();
@@ -183,14 +186,16 @@ TEST_F(Reading, SearchesOnlyCasesOneMayRead) {
 TEST_F(Reading, Exports) {
   auto session = anna();
   EXPECT_EQ(export_all(session, {"C-1"}), 4u);
-  EXPECT_EQ(tree(), (std::vector<std::string>{"C-1/a.txt", "C-1/big.bin", "C-1/d/a_b_.txt", "C-1/words.txt", "manifest-sha256.txt"}));
+  EXPECT_EQ(tree(), (std::vector<std::string>{"C-1/a.txt", "C-1/big.bin", "C-1/d/a_b_.txt", "C-1/words.txt",
+                                              "manifest-sha256.txt"}));
   EXPECT_EQ(read_file(out() / "C-1/big.bin"), big);
   EXPECT_EQ(read_file(out() / "C-1/d/a_b_.txt"), bytes_of("pear"));
   ASSERT_EQ(exported.size(), 4u);
   EXPECT_EQ(exported[2].original_name, "d/a:b\n.txt");
   EXPECT_EQ(exported[2].path, "C-1/d/a_b_.txt");
   EXPECT_EQ(exported[0].original_name, "");
-  EXPECT_EQ(std::system(("cd '" + out().native() + "' && sha256sum --quiet --strict -c manifest-sha256.txt").c_str()), 0);
+  EXPECT_EQ(std::system(("cd '" + out().native() + "' && sha256sum --quiet --strict -c manifest-sha256.txt").c_str()),
+            0);
   struct stat status {};
   ASSERT_EQ(::stat((out() / "C-1/a.txt").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
@@ -251,7 +256,8 @@ TEST_F(Reading, ExportOnAFullDisk) {
 TEST_F(Reading, InterruptedExportNamesWhatIsThere) {
   {
     auto session = anna();
-    for (int i = 0; i < 400; ++i) write_file(files() / ("d/n" + std::to_string(1000 + i)), noise(100, static_cast<std::uint64_t>(i) + 9));
+    for (int i = 0; i < 400; ++i)
+      write_file(files() / ("d/n" + std::to_string(1000 + i)), noise(100, static_cast<std::uint64_t>(i) + 9));
     add_files(session, 1, {files() / "d"}, {}, {});
   }
   std::atomic<bool> stop = false;
@@ -260,14 +266,17 @@ TEST_F(Reading, InterruptedExportNamesWhatIsThere) {
   auto session = Vault::open(vault.path(), environment).unlock("anna", test::passphrase_of("anna"));
   std::vector<std::string> named;
   const auto error = error_of([&] {
-    export_records(session, {object("C-1")}, out(), {[&](const Exported& one) {
-                     named.push_back(one.path);
-                     stop = true;
-                   }, {}});
+    export_records(session, {object("C-1")}, out(),
+                   {[&](const Exported& one) {
+                      named.push_back(one.path);
+                      stop = true;
+                    },
+                    {}});
   });
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), Errc::kInterrupted);
-  EXPECT_NE(std::string(error->what()).find(std::to_string(named.size()) + " files"), std::string::npos) << error->what();
+  EXPECT_NE(std::string(error->what()).find(std::to_string(named.size()) + " files"), std::string::npos)
+      << error->what();
   std::ranges::sort(named);
   EXPECT_EQ(tree(), named);
   EXPECT_GT(named.size(), 0u);
@@ -295,7 +304,8 @@ TEST_F(Reading, WithdrawnIsGone) {
   EXPECT_EQ(cat(session, "C-1/E-3"), bytes_of("pear"));
   EXPECT_EQ(export_all(session, {"C-1"}), 2u);
   EXPECT_EQ(code_of([&] { withdraw_record(session, object("C-1/E-2"), "again"); }), Errc::kUsage);
-  EXPECT_EQ(code_of([&] { export_records(session, {object("C-1/E-2")}, vault.folder() / "out2", {}); }), Errc::kNotFound);
+  EXPECT_EQ(code_of([&] { export_records(session, {object("C-1/E-2")}, vault.folder() / "out2", {}); }),
+            Errc::kNotFound);
   // It may come again, as another record.
   add_files(session, 1, {files() / "big.bin"}, {}, {});
   EXPECT_EQ(cat(session, "C-1/E-4"), big);
@@ -322,8 +332,11 @@ TEST_F(Reading, ForgedVersionIsNotShown) {
     auto open = open_case(boris, 1, Right::kRead, "show", "C-1");
     const auto content = bytes_of("forged");
     Transaction transaction(open.store.database());
-    open.store.add_version({{RecordKind::kEvidence, 1}, 2, {.name = "a", .media_type = "text/plain", .size = 6, .sha256 = sha256(content)}, ""}, content,
-                           case_stamp(boris, open));
+    open.store.add_version({{RecordKind::kEvidence, 1},
+                            2,
+                            {.name = "a", .media_type = "text/plain", .size = 6, .sha256 = sha256(content)},
+                            ""},
+                           content, case_stamp(boris, open));
     transaction.commit();
   }
   auto session = anna();

@@ -108,14 +108,18 @@ TEST_F(Walk, LeavesTheVaultOut) {
 }
 
 TEST_F(Walk, KeepsTheBytesOfNamesThatAreNotUtf8) {
-  write("a/\xD0\xC0\xFF" "b");
+  write(
+      "a/\xD0\xC0\xFF"
+      "b");
   write("a/line\nbreak");
   const auto list = walk({folder / "a"});
   ASSERT_EQ(list.files().size(), 2u);
   EXPECT_EQ(list.files()[0].name, "a/line\nbreak");
   EXPECT_EQ(list.files()[0].name_bytes, "");
   EXPECT_EQ(list.files()[1].name, "a/\\xd0\\xc0\\xffb");
-  EXPECT_EQ(list.files()[1].name_bytes, "a/\xD0\xC0\xFF" "b");
+  EXPECT_EQ(list.files()[1].name_bytes,
+            "a/\xD0\xC0\xFF"
+            "b");
   EXPECT_EQ(to_utf8_name("a\xD0"), "a\\xd0");
   EXPECT_EQ(to_utf8_name("я\xF0\x9F\x98"), "я\\xf0\\x9f\\x98");
 }

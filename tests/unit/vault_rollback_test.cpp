@@ -147,12 +147,13 @@ TEST(VaultAudit, LongObjectListsBecomeSeveralEntries) {
 TEST(VaultAudit, TwoSessionsInterleave) {
   const TestVault vault;
   auto first = vault.unlock("anna");
+  new_case(first, "One");
   auto second = vault.unlock("anna");
   for (int i = 0; i < 20; ++i) (i % 2 == 0 ? first : second).record("list", "C-1");
   auto third = vault.unlock("anna");
   EXPECT_TRUE(third.warnings().empty());
   EXPECT_TRUE(verify_audit(third).findings.empty());
-  EXPECT_EQ(show_audit(third, {.since_ms = {}, .user = {}, .case_number = 1, .action = {}}).size(), 20u);
+  EXPECT_EQ(show_audit(third, {.since_ms = {}, .user = {}, .case_number = 1, .action = "list"}).size(), 20u);
 }
 
 TEST(VaultAudit, EntriesAreUnreadableWithoutTheAuditKey) {

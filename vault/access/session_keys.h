@@ -25,10 +25,10 @@ StateKey state_key_of(const CatalogKey& key, const VaultId& vault);
 SlotContents slot_contents(Session& session);
 
 /// No other process works in the vault while this lives: for changing keys. The session's catalogue is refreshed.
-/// @throws Error{kBusy} when others are at work for longer than ten seconds, or changed the keys meanwhile.
+/// @throws Error{kBusy} when others are at work for longer than `timeout_ms`, or changed the keys meanwhile.
 class ExclusiveAccess {
  public:
-  explicit ExclusiveAccess(Session& session);
+  explicit ExclusiveAccess(Session& session, int timeout_ms = 10'000);
   ~ExclusiveAccess();
   ExclusiveAccess(const ExclusiveAccess&) = delete;
   ExclusiveAccess& operator=(const ExclusiveAccess&) = delete;

@@ -115,7 +115,9 @@ bool log_holds(const AuditLog& log, const LogCite& cite) {
 /// The log against what the catalogue saw of it, and the catalogue against what the log saw of it.
 void check_freshness(SessionParts& parts) {
   const auto& state = parts.catalog.state();
-  if (!log_holds(parts.log, parts.catalog.log_head()) || !log_holds(parts.log, state.last_cite())) {
+  const auto last_seen = parts.catalog.log_head();
+  parts.log.refresh();  // after the catalogue was read: others may have appended meanwhile
+  if (!log_holds(parts.log, last_seen) || !log_holds(parts.log, state.last_cite())) {
     parts.log_matches = false;
     parts.warnings.push_back(
         "the audit log does not match what the catalogue last saw of it: it was cut short, replaced or changed; run "
@@ -202,9 +204,7 @@ std::unique_ptr<SessionParts> unlock_vault(const Path& folder, const Header& hea
     return open_session(folder, header, environment, user, passphrase, std::move(slots));
   } catch (const Error& error) {
     // There is no session: the entry is sealed to the audit key and signed by nobody.
-    log.append(
-        {"unlock", user.substr(0, kMaxAuditObjects), error.code() == Errc::kWrongPassphrase ? "failed" : "refused"},
-        nullptr, nullptr);
+    log.append({"unlock", user, error.code() == Errc::kWrongPassphrase ? "failed" : "refused"}, nullptr, nullptr);
     throw;
   }
 }

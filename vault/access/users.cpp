@@ -40,7 +40,7 @@ PendingJoin find_request(Session& session, const RoleKeys& role_keys, const std:
   }
   if (pending.requests.size() > 1) {
     throw Error(Errc::kUsage, "several requests carry that name: somebody may be pretending to be them",
-                "ask them to join again under another name");
+                "decline them all with casevault user remove " + name + ", then let the person join again");
   }
   return std::move(pending.requests.front());
 }
@@ -170,7 +170,43 @@ void rotate_catalog(Session& session, const User& removed) {
   reseal_slot(session, keys.slot_key);
 }
 
+/// @returns false when nobody of that name asks.
+bool decline_requests(Session& session, const std::string& name) {
+  const auto role_keys = own_role_keys(session);
+  bool any = false;
+  for (const auto& pending :
+       read_join_requests(session.folder(), session.keys().header.vault_id, role_keys.audit).requests) {
+    if (pending.request.keys.name == name) any = remove_file(pending.path);
+  }
+  if (any) session.record("user-decline", name);
+  return any;
+}
+
+void require_no_lost_cases(const Session& session, const std::string& name) {
+  std::string lost;
+  for (const auto number : cases_only_for(session, name))
+    lost += (lost.empty() ? "C-" : ", C-") + std::to_string(number);
+  if (lost.empty()) return;
+  throw Error(Errc::kUsage, "nobody else can open " + lost + ": removing this user would lose them for ever",
+              "let them first type: casevault case grant " + lost.substr(0, lost.find(',')) + " USER --right manage");
+}
+
 }  // namespace
+
+std::vector<std::int64_t> cases_only_for(const Session& session, const std::string& name) {
+  const auto& state = session.state();
+  const auto* user = state.find_user(name);
+  std::vector<std::int64_t> numbers;
+  if (user == nullptr) return numbers;
+  for (const auto& [number, entry] : state.cases()) {
+    if (state.grant_of(entry, user->keys.id) == nullptr) continue;
+    const auto users = state.active_users();
+    const bool others = std::ranges::any_of(
+        users, [&](const User* other) { return other != user && state.grant_of(entry, other->keys.id) != nullptr; });
+    if (!others) numbers.push_back(number);
+  }
+  return numbers;
+}
 
 std::vector<JoinRequest> pending_requests(Session& session) {
   require_owner(session, "user-list", "");
@@ -203,13 +239,15 @@ bool approve_user(Session& session, const std::string& name, Role role,
   return true;
 }
 
-RemovalReport remove_user(Session& session, const std::string& name) {
+RemovalReport remove_user(Session& session, const std::string& name, bool even_if_cases_are_lost) {
   require_owner(session, "user-remove", name);
   const auto* found = session.state().find_user(name);
+  if (found == nullptr && decline_requests(session, name)) return {};
   if (found == nullptr) throw Error(Errc::kNotFound, "there is no user of that name", "casevault user list");
   if (found->keys.id == session.user_id()) {
     throw Error(Errc::kUsage, "you cannot remove yourself", "ask another owner to do it");
   }
+  if (!even_if_cases_are_lost) require_no_lost_cases(session, name);
   const auto removed = *found;
   RemovalReport report;
   report.audit_readable = true;

@@ -37,9 +37,14 @@ struct RemovalReport {
   std::vector<OpenedBefore> opened;
 };
 
-/// Owners only; not oneself, and not the last owner. Rotates the catalogue key, the audit key when the person could
-/// read the log, and every case key the person held that the caller can rotate.
-RemovalReport remove_user(Session& session, const std::string& name);
+/// Cases that only this user can open: removing them would lose these for ever.
+std::vector<std::int64_t> cases_only_for(const Session& session, const std::string& name);
+
+/// Owners only; not oneself. A name that only asks to join has its requests deleted instead (an empty report). Cases
+/// that nobody else can open are lost only with `even_if_cases_are_lost`, else @throws Error{kUsage} naming them.
+/// Rotates the catalogue key, the audit key when the person could read the log, and every case key the person held that
+/// the caller can rotate.
+RemovalReport remove_user(Session& session, const std::string& name, bool even_if_cases_are_lost = false);
 
 /// Re-seals one's own slot. The new slot is opened once before the old one is overwritten.
 void change_passphrase(Session& session, const SecretBytes& new_passphrase);

@@ -11,23 +11,25 @@
 namespace casevault {
 namespace {
 
-// A record: magic ‖ sealed session key ‖ sealed state ‖ sealed entry. The entry: signature ‖ length ‖ JSON ‖ zeros.
+// A record: magic ‖ sealed session key ‖ sealed state ‖ sealed entry.
+// The entry: signature ‖ root of the tree before it ‖ length ‖ JSON ‖ zeros.
 constexpr std::string_view kMagic = "CVA1";
 constexpr std::size_t kSessionBoxSize = AuditSessionKey::kSize + kSealedBoxOverhead;
 constexpr std::size_t kStateSize = 8 + 32 + kAeadOverhead;
 constexpr std::size_t kStateAt = 4 + kSessionBoxSize;
 constexpr std::size_t kEntryAt = kStateAt + kStateSize;
 constexpr std::size_t kEntryPlainSize = kAuditRecordSize - kEntryAt - kAeadOverhead;
-constexpr std::size_t kMaxJsonSize = kEntryPlainSize - 64 - 2;
-constexpr std::size_t kMaxDeviceSize = 24;
+constexpr std::size_t kRootAt = 64;
+constexpr std::size_t kLengthAt = kRootAt + 32;
+constexpr std::size_t kJsonAt = kLengthAt + 2;
+constexpr std::size_t kMaxJsonSize = kEntryPlainSize - kJsonAt;
+constexpr std::size_t kMaxDeviceSize = 16;
 constexpr std::string_view kSignatureDomain = "casevault/v1/audit-entry";
 constexpr int kLockTimeoutMs = 10'000;
 constexpr std::uint64_t kReserveSize = 1u << 20;
 constexpr std::uint64_t kReserveStep = 16u << 10;
 
-Bytes place(const VaultId& vault, std::uint64_t index, const TreeHash& previous_root) {
-  return concat({vault, be64(index), previous_root});
-}
+Bytes place(const VaultId& vault, std::uint64_t index) { return concat({vault, be64(index)}); }
 
 AuditEntryKey entry_key(const AuditSessionKey& session, std::uint64_t index) {
   return derive_key<AuditEntryKey>(session, "casevault/v1/audit-entry-key", be64(index));
@@ -40,12 +42,21 @@ std::string cut_utf8(std::string text, std::size_t max) {
   return text;
 }
 
+/// Always fits: a claimed user name may be any bytes, and as long as somebody likes.
 std::string entry_json(const AuditEvent& event, const Identity* actor, const Environment& environment) {
   const auto device = is_utf8(environment.device) ? cut_utf8(environment.device, kMaxDeviceSize) : std::string();
-  return nlohmann::json{{"action", event.action},   {"by", actor != nullptr ? to_hex(actor->id) : std::string()},
-                        {"device", device},         {"objects", event.objects},
-                        {"outcome", event.outcome}, {"time", environment.now_ms()}}
-      .dump();
+  nlohmann::json entry = {{"action", event.action},
+                          {"by", actor != nullptr ? to_hex(actor->id) : std::string()},
+                          {"device", device},
+                          {"outcome", event.outcome},
+                          {"time", environment.now_ms()}};
+  auto objects = is_utf8(event.objects) ? event.objects : escape_for_display(event.objects);
+  entry["objects"] = objects;
+  while (entry.dump().size() > kMaxJsonSize && !objects.empty()) {
+    objects = cut_utf8(objects, objects.size() - 1);
+    entry["objects"] = objects;
+  }
+  return entry.dump();
 }
 
 std::optional<OpenedEntry> parse_entry(std::string_view json) {
@@ -97,7 +108,7 @@ AuditLog AuditLog::open(const Path& folder, const VaultId& vault, const BoxPubli
                   "copy the vault to a disk that can be written");
     }
   }();
-  if (!file) throw Error(Errc::kDamaged, "audit/log is missing", "restore audit/log from a copy of the vault");
+  if (!file) throw Error(Errc::kDamaged, "audit/log is missing", "restore the whole vault from one copy");
   AuditLog log(std::move(*file), folder / "reserve", vault, audit_key, environment);
   log.catch_up();
   return log;
@@ -137,17 +148,19 @@ std::map<std::uint64_t, TreeHash> AuditLog::roots_at(const std::set<std::uint64_
 
 Bytes AuditLog::compose(const AuditEvent& event, const Identity* actor, const State* state) const {
   const auto index = frontier_.size();
-  const auto where = place(vault_, index, frontier_.root());
+  const auto where = place(vault_, index);
+  const auto root = frontier_.root();
   const auto json = entry_json(event, actor, environment_);
   if (json.size() > kMaxJsonSize) throw Error(Errc::kInternal, "an audit entry is too long");
   Bytes plain(kEntryPlainSize);
   if (actor != nullptr) {
-    const auto signature = actor->signing.sign(kSignatureDomain, concat({where, as_bytes(json)}));
+    const auto signature = actor->signing.sign(kSignatureDomain, concat({where, root, as_bytes(json)}));
     std::ranges::copy(signature, plain.begin());
   }
-  plain[64] = static_cast<std::byte>(json.size() >> 8);
-  plain[65] = static_cast<std::byte>(json.size());
-  std::ranges::copy(as_bytes(json), plain.begin() + 66);
+  std::ranges::copy(root, plain.begin() + kRootAt);
+  plain[kLengthAt] = static_cast<std::byte>(json.size() >> 8);
+  plain[kLengthAt + 1] = static_cast<std::byte>(json.size());
+  std::ranges::copy(as_bytes(json), plain.begin() + kJsonAt);
   const auto sealed_entry = aead_seal(entry_key(session_key_, index), plain, where);
 
   Bytes sealed_state(kStateSize);
@@ -199,7 +212,8 @@ void AuditLog::append(const AuditEvent& event, const Identity* actor, const Stat
     leaves_.push_back(merkle_leaf_hash(record));
     frontier_.append(leaves_.back());
   } catch (const Error& error) {
-    if (error.code() == Errc::kInternal || error.code() == Errc::kDamaged) throw;
+    const auto code = error.code();
+    if (code == Errc::kInternal || code == Errc::kDamaged || code == Errc::kBusy) throw;
     throw Error(Errc::kAuditUnavailable,
                 std::string("the audit log cannot be written, so access is refused: ") + error.what(),
                 error.code() == Errc::kNoSpace ? "free some space on the disk, then repeat the command" : "");
@@ -254,22 +268,25 @@ class SessionKeyReader {
 };
 
 std::optional<OpenedEntry> open_entry(ByteView sealed, const AuditEntryKey& key, ByteView where,
-                                      const CatalogState& users) {
+                                      const TreeHash& root_before, const CatalogState& users) {
   const auto plain = aead_open_content(key, sealed, where);
   if (!plain || plain->size() != kEntryPlainSize) return std::nullopt;
   const ByteView bytes = *plain;
-  const auto length = std::to_integer<std::size_t>(bytes[64]) << 8 | std::to_integer<std::size_t>(bytes[65]);
+  const auto length =
+      std::to_integer<std::size_t>(bytes[kLengthAt]) << 8 | std::to_integer<std::size_t>(bytes[kLengthAt + 1]);
   if (length > kMaxJsonSize) return std::nullopt;
-  const auto json = bytes.subspan(66, length);
+  const auto root = bytes.subspan(kRootAt, 32);
+  const auto json = bytes.subspan(kJsonAt, length);
   auto entry = parse_entry(as_text(json));
   if (!entry) return std::nullopt;
+  entry->follows = std::ranges::equal(root, root_before);
   if (!entry->by) {
     const bool unsigned_too = std::ranges::all_of(bytes.first(64), [](std::byte b) { return b == std::byte{0}; });
     return unsigned_too ? entry : std::nullopt;
   }
   const auto* user = users.find_user(*entry->by);
   entry->signature_checked =
-      user != nullptr && verify(user->keys.sign, kSignatureDomain, concat({where, json}), to_array<64>(bytes));
+      user != nullptr && verify(user->keys.sign, kSignatureDomain, concat({where, root, json}), to_array<64>(bytes));
   return entry;
 }
 
@@ -283,9 +300,9 @@ void AuditLog::read_all(const std::vector<BoxKeyPair>& keys, const CatalogState&
     std::optional<OpenedEntry> entry;
     if (!record.empty() && as_text(ByteView(record).first(4)) == kMagic) {
       const auto* session = sessions.open(ByteView(record).subspan(4, kSessionBoxSize));
-      const auto where = place(vault_, index, before.root());
+      const auto where = place(vault_, index);
       if (session != nullptr)
-        entry = open_entry(ByteView(record).subspan(kEntryAt), entry_key(*session, index), where, users);
+        entry = open_entry(ByteView(record).subspan(kEntryAt), entry_key(*session, index), where, before.root(), users);
     }
     visit(index, entry);
     before.append(leaves_[index]);

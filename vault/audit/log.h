@@ -23,7 +23,7 @@ struct AuditEvent {
 };
 
 /// At most this many bytes of `objects` fit one entry.
-inline constexpr std::size_t kMaxAuditObjects = 72;
+inline constexpr std::size_t kMaxAuditObjects = 56;
 
 /// An entry read back by an auditor.
 struct OpenedEntry {
@@ -32,6 +32,7 @@ struct OpenedEntry {
   std::string device;
   AuditEvent event;
   bool signature_checked = false;  // by `by`'s key; always false without `by`
+  bool follows = false;            // it was written over exactly the records that lie before it
 };
 
 /// The file `audit/log`: sealed records of 512 bytes, appended and synced under a lock, leaves of an RFC 6962 tree.

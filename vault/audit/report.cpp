@@ -80,6 +80,7 @@ void check_states(Session& session, std::vector<Finding>& findings) {
 }
 
 void check_entries(Session& session, const RoleKeys& keys, std::vector<Finding>& findings) {
+  bool broken = false;  // every entry behind the first break follows another log, too
   session.log().read_all(
       keys.audit, session.state(), [&](std::uint64_t index, const std::optional<OpenedEntry>& entry) {
         const auto name = "audit entry " + std::to_string(index);
@@ -88,8 +89,23 @@ void check_entries(Session& session, const RoleKeys& keys, std::vector<Finding>&
               {Finding::Weight::kBad, name, "it does not open: damaged, moved, or not written by casevault"});
         } else if (entry->by && !entry->signature_checked) {
           findings.push_back({Finding::Weight::kBad, name, "its signature is not that of the person it names"});
+        } else if (!entry->follows && !std::exchange(broken, true)) {
+          findings.push_back({Finding::Weight::kBad, name,
+                              "it was written over other entries than those that lie before it now: one of them was "
+                              "altered, or some are missing"});
         }
       });
+}
+
+/// A name mistyped must not look like "nothing happened".
+void require_known(const Session& session, const AuditFilter& filter) {
+  const auto& users = session.state().users();
+  const bool user_known = filter.user.empty() ||
+                          std::ranges::any_of(users, [&](const auto& u) { return u.second.keys.name == filter.user; });
+  if (!user_known) throw Error(Errc::kNotFound, "nobody of that name is or was in the vault", "casevault user list");
+  if (filter.case_number != 0 && session.state().find_case(filter.case_number) == nullptr) {
+    throw Error(Errc::kNotFound, "there is no case of that number", "casevault case list");
+  }
 }
 
 }  // namespace
@@ -97,6 +113,7 @@ void check_entries(Session& session, const RoleKeys& keys, std::vector<Finding>&
 std::vector<AuditEntry> show_audit(Session& session, const AuditFilter& filter) {
   const auto keys = open_role_keys(session.catalog(), session.identity());
   if (!keys) session.refuse("audit-show", "", "only owners and auditors read the audit log");
+  require_known(session, filter);
   session.record("audit-show", "");
   std::vector<AuditEntry> entries;
   session.log().read_all(

@@ -4,29 +4,34 @@
 #include <map>
 
 #include "vault/records/objects.h"
+#include "vault/records/pack.h"
 #include "vault/storage/case_rows.h"
 
 namespace casevault {
 
 std::vector<Added> Committer::add_records(Batch& batch, RecordKind kind) {
-  drop_known_bodies(batch);
+  ChainHead seen;
+  {
+    const Transaction lookup(open_.store.database());
+    find_known(batch);
+    seen = open_.store.head();
+  }
+  drop_known(batch, session_.bodies(), open_.store.body_name_key());
   std::vector<Added> added;
   std::vector<RecordId> new_records;
   write(batch, [&] {
-    ContentFinder finder(open_.store);
-    std::map<Sha256Digest, CaseStore::Place> in_batch;
+    if (open_.store.head() != seen) find_known(batch);  // another process added something meanwhile
     Rows rows;
-    for (std::int64_t next = open_.store.next_number(kind); auto& file : batch.files) {
-      const auto earlier = in_batch.find(file.sha256);
-      if (file.may_be_known && earlier != in_batch.end()) file.known = earlier->second;
-      if (file.may_be_known && !file.known) file.known = finder.find(file.sha256);
-      const auto place = file.known.value_or(CaseStore::Place{{kind, next}, 1});
-      added.push_back(report(file, place, file.known.has_value()));
-      if (file.known) continue;
+    std::vector<CaseStore::Place> places;
+    for (std::int64_t next = open_.store.next_number(kind); const auto& file : batch.files) {
+      const auto known = file.same_as ? std::optional(places[*file.same_as]) : file.known;
+      const auto place = known.value_or(CaseStore::Place{{kind, next}, 1});
+      places.push_back(place);
+      added.push_back(report(file, place, known.has_value()));
+      if (known) continue;
       ++next;
-      in_batch.emplace(file.sha256, place);
       new_records.push_back(place.record);
-      rows.push_back(row_of(batch, file, place));
+      rows.push_back({place.record, place.version, &file.prepared, batch.content_of(file)});
     }
     return rows;
   });
@@ -47,31 +52,33 @@ Added Committer::add_version(Batch& batch, const Version& newest) {
       throw Error(Errc::kBusy, record_label(open_.number, newest.record) + " got a new version from another process",
                   "repeat the command");
     }
-    return Rows{row_of(batch, file, place)};
+    return Rows{{place.record, place.version, &file.prepared, batch.content_of(file)}};
   });
   publish_case_head(session_, open_);
   session_.record(action_, record_label(open_.number, newest.record));
   return report(file, place, false);
 }
 
-// So that they need not be synced. Those that stay keep their order.
-void Committer::drop_known_bodies(Batch& batch) {
-  std::vector<BodyStore::Writer> kept;
-  for (auto& file : batch.files) {
-    if (!file.body) continue;
-    if (file.may_be_known) file.known = open_.store.find_content(file.sha256);
-    if (file.known) {
-      file.body.reset();
-      continue;
+// @pre in a transaction: each query would take and drop a lock.
+void Committer::find_known(Batch& batch) {
+  ContentFinder finder(open_.store);
+  in_case(open_.number, [&] {
+    std::map<Sha256Digest, std::size_t> first;
+    for (std::size_t i = 0; i < batch.files.size(); ++i) {
+      auto& file = batch.files[i];
+      if (!file.may_be_known || file.known) continue;
+      const auto [earlier, is_first] = first.emplace(file.sha256, i);
+      if (is_first) {
+        file.known = finder.find(file.sha256);
+      } else {
+        file.same_as = earlier->second;
+      }
     }
-    kept.push_back(std::move(batch.bodies[*file.body]));
-    file.body = kept.size() - 1;
-  }
-  batch.bodies = std::move(kept);
+  });
 }
 
-// A body is kept before the commit: should that fail, it is a leftover; should nobody know whether it failed, nothing is
-// lost.
+// A body is kept before the commit: should that fail, it is a leftover; should nobody know whether it failed, nothing
+// is lost.
 void Committer::write(Batch& batch, const std::function<Rows()>& choose) {
   session_.bodies().sync_all(batch.bodies);
   in_case(open_.number, [&] {
@@ -84,11 +91,6 @@ void Committer::write(Batch& batch, const std::function<Rows()>& choose) {
     }
     transaction.commit();
   });
-}
-
-CaseStore::NewRow Committer::row_of(const Batch& batch, const ReadyFile& file, const CaseStore::Place& place) {
-  const BodyRef* body = file.body ? &batch.bodies[*file.body].ref() : nullptr;
-  return {place.record, place.version, &file.prepared, {file.content, body}};
 }
 
 Added Committer::report(const ReadyFile& file, const CaseStore::Place& place, bool already_there) const {

@@ -7,11 +7,12 @@
 
 namespace casevault {
 
-/// Puts batches into an open case: bodies synced, then one transaction, then the head published and the audit entry written. What a call
-/// returns is there to stay. A crash leaves at most bodies without a record.
+/// Puts batches into an open case: bodies synced, then one transaction, then the head published and the audit entry
+/// written. What a call returns is there to stay. A crash leaves at most bodies without a record.
 class Committer {
  public:
-  Committer(Session& session, OpenCase& open, std::string action) : session_(session), open_(open), action_(std::move(action)) {}
+  Committer(Session& session, OpenCase& open, std::string action)
+      : session_(session), open_(open), action_(std::move(action)) {}
 
   /// Each file becomes a new record, unless the case has its content already.
   std::vector<Added> add_records(Batch& batch, RecordKind kind);
@@ -22,8 +23,7 @@ class Committer {
   using Rows = std::vector<CaseStore::NewRow>;
   /// Makes the bodies durable, then stores the rows that `choose` names, looking at the database as it is then.
   void write(Batch& batch, const std::function<Rows()>& choose);
-  void drop_known_bodies(Batch& batch);
-  static CaseStore::NewRow row_of(const Batch& batch, const ReadyFile& file, const CaseStore::Place& place);
+  void find_known(Batch& batch);
   Added report(const ReadyFile& file, const CaseStore::Place& place, bool already_there) const;
 
   Session& session_;

@@ -7,7 +7,8 @@
 namespace casevault {
 namespace {
 
-std::variant<Bytes, BodyStore::Reader> open_content(const Session& session, const OpenCase& open, const Version& version) {
+std::variant<Bytes, BodyStore::Reader> open_content(const Session& session, const OpenCase& open,
+                                                    const Version& version) {
   auto content = in_case(open.number, [&] { return open.store.content(version); });
   if (auto* bytes = std::get_if<Bytes>(&content)) return std::move(*bytes);
   return session.bodies().open(std::get<BodyRef>(content), version.details->size);
@@ -15,9 +16,11 @@ std::variant<Bytes, BodyStore::Reader> open_content(const Session& session, cons
 
 }  // namespace
 
-ContentReader::ContentReader(const Session& session, const OpenCase& open, const Version& version)
-try : environment_(session.environment()), version_(version), label_(record_label(open.number, version.record)),
-    content_(open_content(session, open, version)) {
+ContentReader::ContentReader(const Session& session, const OpenCase& open, const Version& version) try
+    : environment_(session.environment()),
+      version_(version),
+      label_(record_label(open.number, version.record)),
+      content_(open_content(session, open, version)) {
 } catch (const Error& error) {
   const auto label = record_label(open.number, version.record);
   if (error.code() != Errc::kDamaged || std::string(error.what()).starts_with(label)) throw;
@@ -40,7 +43,8 @@ std::size_t ContentReader::read_at(std::uint64_t offset, std::span<std::byte> ou
   return part.size();
 }
 
-void ContentReader::read_all(HashingThread& hashing, const std::function<void(std::uint64_t offset, ByteView block)>& block) {
+void ContentReader::read_all(HashingThread& hashing,
+                             const std::function<void(std::uint64_t offset, ByteView block)>& block) {
   std::uint64_t offset = 0;
   while (offset < size()) {
     stop_if_interrupted(environment_);
@@ -54,6 +58,8 @@ void ContentReader::read_all(HashingThread& hashing, const std::function<void(st
   if (hashing.finish() != version_.details->sha256) fail("its content is not what was signed");
 }
 
-void ContentReader::fail(const std::string& why) const { throw Error(Errc::kDamaged, label_ + ": " + why, "casevault verify"); }
+void ContentReader::fail(const std::string& why) const {
+  throw Error(Errc::kDamaged, label_ + ": " + why, "casevault verify");
+}
 
 }  // namespace casevault

@@ -12,7 +12,7 @@ namespace casevault {
 namespace {
 
 constexpr const char* kManifest = "manifest-sha256.txt";
-constexpr std::size_t kMaxBatchFiles = 256;              // each holds a descriptor
+constexpr std::size_t kMaxBatchFiles = 256;  // each holds a descriptor
 constexpr std::uint64_t kMaxBatchBytes = 64u << 20;
 
 struct Planned {
@@ -53,7 +53,8 @@ Plan::Plan(Session& session, const std::vector<ObjectName>& objects) {
 }
 
 void Plan::add_case(Session& session, std::int64_t number, const Wanted& wanted) {
-  const auto object = wanted.all ? case_label(number) : object_ranges(number, {wanted.records.begin(), wanted.records.end()});
+  const auto object =
+      wanted.all ? case_label(number) : object_ranges(number, {wanted.records.begin(), wanted.records.end()});
   const auto& open = cases_.emplace(number, open_case(session, number, Right::kRead, "export", object)).first->second;
   std::set<RecordId> missing = wanted.records;
   for (const auto& record : in_case(number, [&] { return open.store.records(); })) {
@@ -151,7 +152,8 @@ void Export::publish() {
     manifest_ += to_hex(details.sha256) + "  " + file.path + "\n";
     const bool is_renamed = file.path != case_label(file.open->number) + "/" + details.name;
     if (observer_.exported) {
-      observer_.exported({record_label(file.open->number, file.version.record), file.path, is_renamed ? details.name : "", details.size});
+      observer_.exported({record_label(file.open->number, file.version.record), file.path,
+                          is_renamed ? details.name : "", details.size});
     }
   });
   batch_bytes_ = 0;
@@ -169,12 +171,14 @@ void refuse_conflicts(const Plan& plan, const Path& folder) {
 void refuse_vault(const Path& vault, const Path& folder) {
   const Path inside = std::filesystem::weakly_canonical(vault);
   const Path target = std::filesystem::weakly_canonical(folder);
-  if (std::ranges::mismatch(inside, target).in1 == inside.end()) throw Error(Errc::kUsage, "the folder to export to is in the vault");
+  if (std::ranges::mismatch(inside, target).in1 == inside.end())
+    throw Error(Errc::kUsage, "the folder to export to is in the vault");
 }
 
 }  // namespace
 
-std::size_t export_records(Session& session, const std::vector<ObjectName>& objects, const Path& folder, const ExportObserver& observer) {
+std::size_t export_records(Session& session, const std::vector<ObjectName>& objects, const Path& folder,
+                           const ExportObserver& observer) {
   const Plan plan(session, objects);
   session.record("export", plan.objects(), "begun");
   refuse_conflicts(plan, folder);
@@ -185,7 +189,9 @@ std::size_t export_records(Session& session, const std::vector<ObjectName>& obje
     work.run();
   } catch (const Error& error) {
     if (work.published() == 0) throw;
-    throw Error(error.code(), std::string(error.what()) + "; " + std::to_string(work.published()) + " files were exported before that, without a manifest",
+    throw Error(error.code(),
+                std::string(error.what()) + "; " + std::to_string(work.published()) +
+                    " files were exported before that, without a manifest",
                 error.hint());
   }
   session.record("export", plan.objects());

@@ -68,7 +68,8 @@ std::optional<std::string> ExportFolder::find_conflict(const Path& folder, const
   for (const auto& path : paths) {
     if (is_there(folder / path, status)) return shown(folder / path) + " exists already";
     for (auto above = folder_of(path); !above.empty() && folders.insert(above).second; above = folder_of(above)) {
-      if (is_there(folder / above, status) && !S_ISDIR(status.st_mode)) return shown(folder / above) + " exists already and is not a folder";
+      if (is_there(folder / above, status) && !S_ISDIR(status.st_mode))
+        return shown(folder / above) + " exists already and is not a folder";
     }
   }
   return std::nullopt;
@@ -81,7 +82,8 @@ int ExportFolder::enter(const std::string& relative) {
   const auto name = name_of(relative);
   named([&] { make_directory(here / name); });
   Descriptor opened(::open((here / name).c_str(), kFolderFlags | O_NOFOLLOW));
-  if (!opened.is_open()) throw Error(error_code_of(errno), "cannot open " + shown(path_ / relative) + ": " + system_reason(errno));
+  if (!opened.is_open())
+    throw Error(error_code_of(errno), "cannot open " + shown(path_ / relative) + ": " + system_reason(errno));
   return folders_.emplace(relative, std::move(opened)).first->second.get();
 }
 
@@ -144,7 +146,8 @@ void ExportFolder::publish(std::vector<Partial>& files, const std::function<void
     settle();
   });
   files.clear();
-  if (folders_.size() > kMaxOpenFolders) std::erase_if(folders_, [](const auto& folder) { return !folder.first.empty(); });
+  if (folders_.size() > kMaxOpenFolders)
+    std::erase_if(folders_, [](const auto& folder) { return !folder.first.empty(); });
 }
 
 void ExportFolder::write_file(const std::string& name, ByteView content) {

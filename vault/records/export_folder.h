@@ -10,8 +10,9 @@
 
 namespace casevault {
 
-/// Where an export goes. Every component below the folder is opened without following links, so that nothing put there can lead the
-/// export elsewhere; files are written beside their place and moved there when they are whole, never over something.
+/// Where an export goes. Every component below the folder is opened without following links, so that nothing put there
+/// can lead the export elsewhere; files are written beside their place and moved there when they are whole, never over
+/// something.
 class ExportFolder {
  public:
   /// Makes the folder, not its parents, when it is missing.
@@ -33,15 +34,15 @@ class ExportFolder {
     friend class ExportFolder;
     Partial(const ExportFolder& owner, Path folder, const std::string& relative);
     const ExportFolder* owner_;
-    Path folder_;        // by descriptor
+    Path folder_;  // by descriptor
     std::string name_;
     Path partial_;
     File file_;
     bool pending_ = true;
   };
   Partial create(const std::string& relative);
-  /// Makes whole files durable and moves them to their places, with one sync for many. Calls `published` with the index of each that is
-  /// there to stay, also when a later one fails. @throws Error{kUsage} when a name was taken meanwhile.
+  /// Makes whole files durable and moves them to their places, with one sync for many. Calls `published` with the index
+  /// of each that is there to stay, also when a later one fails. @throws Error{kUsage} when a name was taken meanwhile.
   void publish(std::vector<Partial>& files, const std::function<void(std::size_t)>& published);
   /// A small file, whole or not at all.
   void write_file(const std::string& name, ByteView content);

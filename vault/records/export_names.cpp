@@ -11,11 +11,12 @@ namespace {
 // Small letters for a character below U+0600, all of which have one or two bytes; the rest stays.
 char32_t to_small(char32_t c) {
   if ((c >= U'A' && c <= U'Z') || (c >= 0xC0 && c <= 0xDE && c != 0xD7)) return c + 32;
-  if ((c >= 0x100 && c <= 0x137) || (c >= 0x14A && c <= 0x177) || (c >= 0x460 && c <= 0x481) || (c >= 0x48A && c <= 0x4BF) ||
-      (c >= 0x4D0 && c <= 0x52F)) {
+  if ((c >= 0x100 && c <= 0x137) || (c >= 0x14A && c <= 0x177) || (c >= 0x460 && c <= 0x481) ||
+      (c >= 0x48A && c <= 0x4BF) || (c >= 0x4D0 && c <= 0x52F)) {
     return c | 1;  // even capitals
   }
-  if ((c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E) || (c >= 0x4C1 && c <= 0x4CE)) return c + (c & 1);  // odd capitals
+  if ((c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E) || (c >= 0x4C1 && c <= 0x4CE))
+    return c + (c & 1);  // odd capitals
   if ((c >= 0x391 && c <= 0x3AB) || (c >= 0x410 && c <= 0x42F)) return c + 32;
   if (c >= 0x400 && c <= 0x40F) return c + 80;
   if (c >= 0x531 && c <= 0x556) return c + 48;
@@ -57,7 +58,8 @@ std::string fold_case(std::string_view text) {
       folded += text[i];
       continue;
     }
-    const char32_t c = to_small(is_two ? (first & 0x1Fu) << 6 | (static_cast<unsigned char>(text[i + 1]) & 0x3Fu) : first);
+    const char32_t c =
+        to_small(is_two ? (first & 0x1Fu) << 6 | (static_cast<unsigned char>(text[i + 1]) & 0x3Fu) : first);
     i += is_two ? 1 : 0;
     if (c >= 0x80) folded += static_cast<char>(0xC0 | c >> 6);
     folded += static_cast<char>(c < 0x80 ? c : 0x80 | (c & 0x3F));

@@ -8,17 +8,24 @@ namespace casevault {
 namespace {
 
 constexpr auto kPatience = std::chrono::milliseconds(100);
-constexpr std::size_t kMaxFiles = 4096;
-constexpr std::size_t kMaxBodies = 64;                          // each holds a descriptor
-constexpr std::uint64_t kMaxInlineBytes = 8u << 20;             // two batches are in memory
-constexpr std::uint64_t kMaxBodyBytes = 1u << 30;               // on the disk; so that much is reported at a time
+constexpr std::size_t kMaxFiles = 2048;
+constexpr std::size_t kMaxBodies = 64;             // each holds a descriptor
+constexpr std::uint64_t kMaxHeldBytes = 8u << 20;  // two batches are in memory
+constexpr std::uint64_t kMaxBodyBytes = 1u << 30;  // on the disk; so that much is reported at a time
 
 bool is_full(const Batch& batch) {
-  return batch.files.size() >= kMaxFiles || batch.bodies.size() >= kMaxBodies || batch.inline_bytes >= kMaxInlineBytes ||
+  return batch.files.size() >= kMaxFiles || batch.bodies.size() >= kMaxBodies || batch.held_bytes >= kMaxHeldBytes ||
          batch.body_bytes >= kMaxBodyBytes || batch.skipped.size() >= kMaxFiles;
 }
 
 }  // namespace
+
+ContentView Batch::content_of(const ReadyFile& file) const {
+  if (!file.body) return {file.content};
+  const auto& writer = bodies[*file.body];
+  if (file.body != pack) return {{}, &writer.ref()};
+  return {{}, &writer.ref(), file.body_offset, writer.size()};
+}
 
 Gatherer::Gatherer(const SourceList& list, const BodyStore& bodies, const BodyNameKey& name_key, VersionDetails base)
     : list_(list), bodies_(bodies), name_key_(name_key), base_(std::move(base)), thread_([this] { run(); }) {}
@@ -66,8 +73,11 @@ void Gatherer::read_all() {
   for (const auto& file : list_.files()) {
     if (stop_) return;
     reader.read(file, batch);
-    if (is_full(batch)) hand_over(std::exchange(batch, {}));
+    if (!is_full(batch)) continue;
+    reader.finish_batch(batch);
+    hand_over(std::exchange(batch, {}));
   }
+  reader.finish_batch(batch);
   hand_over(std::move(batch));
 }
 

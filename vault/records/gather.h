@@ -20,19 +20,27 @@ struct ReadyFile {
   std::uint64_t size = 0;  // bytes
   Sha256Digest sha256{};
   PreparedVersion prepared;
-  Bytes content;                            // up to kMaxInlineSize
-  std::optional<std::size_t> body;          // larger content: index in the batch's bodies
-  std::optional<CaseStore::Place> known;    // where the case has this content already
-  bool may_be_known = true;                 // false: it is added even so
+  Bytes content;                          // where it is to stand in the database
+  std::optional<std::size_t> body;        // where it stands in a body: index in the batch's bodies
+  std::uint64_t body_offset = 0;          // in a body that holds several, bytes
+  std::optional<CaseStore::Place> known;  // where the case has this content already
+  std::optional<std::size_t> same_as;     // a file before it in the batch with the same content
+  bool may_be_known = true;               // false: it is added even so
+
+  bool is_known() const { return known || same_as; }
 };
 
 /// What goes into one transaction.
 struct Batch {
   std::vector<ReadyFile> files;
   std::vector<BodyStore::Writer> bodies;  // finished, not yet synced
+  std::optional<std::size_t> pack;        // the one of them that holds many small contents
   std::vector<SkippedFile> skipped;
-  std::uint64_t inline_bytes = 0;         // held in memory
-  std::uint64_t body_bytes = 0;
+  std::uint64_t held_bytes = 0;   // in memory
+  std::uint64_t loose_bytes = 0;  // of these, small contents that are not text
+  std::uint64_t body_bytes = 0;   // in bodies
+
+  ContentView content_of(const ReadyFile& file) const;
 };
 
 /// Reads files on a thread of its own, one batch ahead of whoever takes the batches.

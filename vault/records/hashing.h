@@ -9,8 +9,8 @@
 
 namespace casevault {
 
-/// SHA-256 on a thread of its own, while the caller does something else with the same bytes: sealing or writing them. The caller fills a
-/// buffer, submits it, may go on reading it, and fills the next.
+/// SHA-256 on a thread of its own, while the caller does something else with the same bytes: sealing or writing them.
+/// The caller fills a buffer, submits it, may go on reading it, and fills the next.
 class HashingThread {
  public:
   static constexpr std::size_t kBufferSize = 512 * 1024;  // bytes
@@ -22,7 +22,8 @@ class HashingThread {
 
   /// A buffer that is not being hashed; the same one until it is submitted. Waits for one.
   std::span<std::byte> buffer();
-  /// The first `size` bytes of the buffer follow what was submitted before. They can be read until `buffer` is called again.
+  /// The first `size` bytes of the buffer follow what was submitted before. They can be read until `buffer` is called
+  /// again.
   void submit(std::size_t size);
   /// The digest of all that was submitted since the last one. Waits.
   Sha256Digest finish();

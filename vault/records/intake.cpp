@@ -37,7 +37,9 @@ IntakeResult Intake::run(const OpenCase& open, VersionDetails base, const Commit
     take(gatherer, commit);
   } catch (const Error& error) {
     if (result_.added == 0) throw;
-    throw Error(error.code(), std::string(error.what()) + "; " + std::to_string(result_.added) + " files were added before that", error.hint());
+    throw Error(error.code(),
+                std::string(error.what()) + "; " + std::to_string(result_.added) + " files were added before that",
+                error.hint());
   }
   return result_;
 }
@@ -87,23 +89,25 @@ VersionDetails base_details(const AddOptions& options) {
   throw Error(Errc::kUsage, "'" + escape_for_display(name) + "' was not taken: " + why);
 }
 
-Added update_evidence(Session& session, OpenCase& open, const Version& newest, const SourceList& list, const IntakeObserver& observer) {
+Added update_evidence(Session& session, OpenCase& open, const Version& newest, const SourceList& list,
+                      const IntakeObserver& observer) {
   Committer committer(session, open, "update");
   std::optional<Added> result;
   IntakeObserver watch = observer;
   watch.skipped = fail_skipped;
-  Intake(session, list, watch).run(open, {.title = newest.details->title, .tags = newest.details->tags}, [&](Batch& batch) {
-    result = committer.add_version(batch, newest);
-    return std::vector<Added>{*result};
-  });
+  Intake(session, list, watch)
+      .run(open, {.title = newest.details->title, .tags = newest.details->tags}, [&](Batch& batch) {
+        result = committer.add_version(batch, newest);
+        return std::vector<Added>{*result};
+      });
   require(result.has_value(), "a file was neither added nor skipped");
   return *result;
 }
 
 }  // namespace
 
-IntakeResult add_files(Session& session, std::int64_t case_number, const std::vector<Path>& paths, const AddOptions& options,
-                       const IntakeObserver& observer) {
+IntakeResult add_files(Session& session, std::int64_t case_number, const std::vector<Path>& paths,
+                       const AddOptions& options, const IntakeObserver& observer) {
   const auto object = case_label(case_number);
   auto base = base_details(options);
   const auto list = SourceList::walk(paths, session.folder());
@@ -120,10 +124,12 @@ Added update_record(Session& session, const ObjectName& object, const Path& file
   const auto id = require_record(object);
   const auto list = SourceList::walk({file}, session.folder());
   if (!list.skipped().empty()) fail_skipped(list.skipped()[0].name, list.skipped()[0].why);
-  if (list.files().size() != 1 || !list.files()[0].relative.empty()) throw Error(Errc::kUsage, "a new version is one file");
+  if (list.files().size() != 1 || !list.files()[0].relative.empty())
+    throw Error(Errc::kUsage, "a new version is one file");
   auto open = open_case_for_adding(session, object.case_number, "update", to_string(object));
   const auto record = find_record(open, id);
-  if (record.withdrawal) throw Error(Errc::kUsage, to_string(object) + " was withdrawn on " + to_date(record.withdrawal->time_ms));
+  if (record.withdrawal)
+    throw Error(Errc::kUsage, to_string(object) + " was withdrawn on " + to_date(record.withdrawal->time_ms));
   check_version(session, open, record.newest());
   session.record("update", to_string(object), "begun");
   remove_leftovers(session, open);

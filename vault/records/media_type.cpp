@@ -92,7 +92,8 @@ std::string extension_of(std::string_view name) {
   const std::size_t dot = name.rfind('.');
   if (dot == std::string_view::npos || name.find('/', dot) != std::string_view::npos) return "";
   std::string extension(name.substr(dot));
-  std::ranges::transform(extension, extension.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
+  std::ranges::transform(extension, extension.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
   return extension;
 }
 
@@ -108,7 +109,9 @@ std::string_view type_of_bytes(ByteView bytes) {
 
 bool is_plain_text(ByteView bytes, bool is_cut) {
   std::string_view text = as_text(bytes);
-  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 && "\t\n\v\f\r\x1B"sv.find(c) == std::string_view::npos; };
+  const auto is_control = [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 && "\t\n\v\f\r\x1B"sv.find(c) == std::string_view::npos;
+  };
   if (std::ranges::any_of(text, is_control)) return false;
   // A character has at most four bytes, so at most three of a cut one are left.
   for (int cut = 0; is_cut && cut < 3 && !text.empty() && !is_utf8(text); ++cut) text.remove_suffix(1);

@@ -15,7 +15,9 @@ std::string run_label(std::int64_t case_number, RecordId first, RecordId last) {
 }  // namespace
 
 std::string case_label(std::int64_t case_number) { return to_string(ObjectName{case_number, std::nullopt}); }
-std::string record_label(std::int64_t case_number, RecordId record) { return to_string(ObjectName{case_number, record}); }
+std::string record_label(std::int64_t case_number, RecordId record) {
+  return to_string(ObjectName{case_number, record});
+}
 
 std::string object_ranges(std::int64_t case_number, std::vector<RecordId> records) {
   if (records.empty()) return case_label(case_number);
@@ -24,7 +26,8 @@ std::string object_ranges(std::int64_t case_number, std::vector<RecordId> record
   records.erase(repeated.begin(), repeated.end());
   std::string text;
   for (std::size_t first = 0, last = 0; first < records.size(); first = ++last) {
-    while (last + 1 < records.size() && records[last + 1] == RecordId{records[first].kind, records[last].number + 1}) ++last;
+    while (last + 1 < records.size() && records[last + 1] == RecordId{records[first].kind, records[last].number + 1})
+      ++last;
     text += (text.empty() ? "" : ", ") + run_label(case_number, records[first], records[last]);
   }
   return text;
@@ -40,19 +43,23 @@ std::string to_date(std::int64_t time_ms) {
 }
 
 RecordId require_record(const ObjectName& object) {
-  if (!object.record) throw Error(Errc::kUsage, to_string(object) + " is a case; a record is called " + to_string(object) + "/E-1");
+  if (!object.record)
+    throw Error(Errc::kUsage, to_string(object) + " is a case; a record is called " + to_string(object) + "/E-1");
   return *object.record;
 }
 
 Record find_record(const OpenCase& open, RecordId id) {
   auto record = in_case(open.number, [&] { return open.store.record(id); });
-  if (!record) throw Error(Errc::kNotFound, "there is no record " + record_label(open.number, id), "casevault list " + case_label(open.number));
+  if (!record)
+    throw Error(Errc::kNotFound, "there is no record " + record_label(open.number, id),
+                "casevault list " + case_label(open.number));
   return std::move(*record);
 }
 
 const Version& find_version(const OpenCase& open, const Record& record, std::optional<std::int64_t> number) {
   const auto label = record_label(open.number, record.id);
-  if (record.withdrawal) throw Error(Errc::kNotFound, label + " was withdrawn on " + to_date(record.withdrawal->time_ms));
+  if (record.withdrawal)
+    throw Error(Errc::kNotFound, label + " was withdrawn on " + to_date(record.withdrawal->time_ms));
   if (!number) return record.newest();
   const auto found = std::ranges::find(record.versions, *number, &Version::number);
   if (found != record.versions.end()) return *found;
@@ -60,13 +67,15 @@ const Version& find_version(const OpenCase& open, const Record& record, std::opt
 }
 
 void check_version(const Session& session, const OpenCase& open, const Version& version) {
-  check_case_change(session.state(), open.store, open.store.change(version.change), record_label(open.number, version.record));
+  check_case_change(session.state(), open.store, open.store.change(version.change),
+                    record_label(open.number, version.record));
 }
 
 void check_versions(const Session& session, const OpenCase& open, const Record& record) {
   for (const auto& version : record.versions) check_version(session, open, version);
   if (!record.withdrawal) return;
-  check_case_change(session.state(), open.store, open.store.change(record.withdrawal->change), record_label(open.number, record.id));
+  check_case_change(session.state(), open.store, open.store.change(record.withdrawal->change),
+                    record_label(open.number, record.id));
 }
 
 }  // namespace casevault

@@ -8,8 +8,8 @@
 
 namespace casevault {
 
-std::string case_label(std::int64_t case_number);                      // "C-1"
-std::string record_label(std::int64_t case_number, RecordId record);   // "C-1/E-3"
+std::string case_label(std::int64_t case_number);                     // "C-1"
+std::string record_label(std::int64_t case_number, RecordId record);  // "C-1/E-3"
 
 /// For the audit log: in order, runs drawn together, "C-1/E-3..E-90, C-1/T-1"; the case alone where there are none.
 std::string object_ranges(std::int64_t case_number, std::vector<RecordId> records);

@@ -56,15 +56,17 @@ std::vector<RecordView> list_records(Session& session, std::int64_t case_number)
 }
 
 RecordView show_record(Session& session, const ObjectName& record) { return view_record(session, record, "show"); }
-RecordView record_history(Session& session, const ObjectName& record) { return view_record(session, record, "history"); }
+RecordView record_history(Session& session, const ObjectName& record) {
+  return view_record(session, record, "history");
+}
 
 std::string user_name(const Session& session, UserId id) {
   const auto* user = session.state().find_user(id);
   return user != nullptr ? user->keys.name : to_hex(id);
 }
 
-void read_content(Session& session, const ObjectName& object, std::optional<std::int64_t> number, std::optional<ByteRange> range,
-                  const std::function<void(ByteView)>& sink) {
+void read_content(Session& session, const ObjectName& object, std::optional<std::int64_t> number,
+                  std::optional<ByteRange> range, const std::function<void(ByteView)>& sink) {
   const auto id = require_record(object);
   const auto open = open_case(session, object.case_number, Right::kRead, "cat", to_string(object));
   const auto record = find_record(open, id);

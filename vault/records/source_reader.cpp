@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "vault/records/media_type.h"
+#include "vault/records/pack.h"
 
 namespace casevault {
 namespace {
@@ -26,10 +27,13 @@ struct stat status_of(int descriptor) {
 bool same_time(const timespec& a, const timespec& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
 
 bool is_unchanged(const struct stat& a, const struct stat& b) {
-  return a.st_size == b.st_size && a.st_ino == b.st_ino && same_time(a.st_mtim, b.st_mtim) && same_time(a.st_ctim, b.st_ctim);
+  return a.st_size == b.st_size && a.st_ino == b.st_ino && same_time(a.st_mtim, b.st_mtim) &&
+         same_time(a.st_ctim, b.st_ctim);
 }
 
-std::int64_t milliseconds(const timespec& time) { return static_cast<std::int64_t>(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000; }
+std::int64_t milliseconds(const timespec& time) {
+  return static_cast<std::int64_t>(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000;
+}
 
 // Bytes read; 0 at the end.
 std::size_t read_some(int descriptor, std::span<std::byte> out) {
@@ -57,8 +61,8 @@ struct SourceReader::Reading {
   struct stat before {};
   std::uint64_t size = 0;  // bytes read
   Sha256Digest sha256{};
-  Bytes content;           // inline
-  Bytes first_bytes;       // of a body
+  Bytes content;      // inline
+  Bytes first_bytes;  // of a body
   std::optional<BodyStore::Writer> body;
 };
 
@@ -73,6 +77,8 @@ void SourceReader::read(const SourceFile& file, Batch& batch) {
   }
 }
 
+void SourceReader::finish_batch(Batch& batch) { finish_pack(batch); }
+
 void SourceReader::read_open(const SourceFile& file, Reading& reading, Batch& batch) {
   reading.before = status_of(reading.source.get());
   if (static_cast<std::uint64_t>(reading.before.st_size) <= kMaxInlineSize) {
@@ -82,7 +88,8 @@ void SourceReader::read_open(const SourceFile& file, Reading& reading, Batch& ba
   }
   if (shared_.stop) return;
   const bool whole = reading.size == static_cast<std::uint64_t>(reading.before.st_size);
-  if (!whole || !is_unchanged(reading.before, status_of(reading.source.get()))) throw Skip{"it changed while it was read; add it again"};
+  if (!whole || !is_unchanged(reading.before, status_of(reading.source.get())))
+    throw Skip{"it changed while it was read; add it again"};
   finish(file, reading, batch);
 }
 
@@ -116,7 +123,8 @@ void SourceReader::copy_to_body(Reading& reading, BodyStore::Writer& writer) {
     const std::size_t count = read_some(reading.source.get(), buffer);
     if (count == 0) return;
     hashing_->submit(count);
-    if (reading.size == 0) reading.first_bytes.assign(buffer.begin(), buffer.begin() + std::min(count, kMediaTypeProbeSize));
+    if (reading.size == 0)
+      reading.first_bytes.assign(buffer.begin(), buffer.begin() + std::min(count, kMediaTypeProbeSize));
     reading.size += count;
     if (reading.size > static_cast<std::uint64_t>(reading.before.st_size)) return;  // it grows: it could do so for ever
     writer.write(buffer.first(count));
@@ -138,12 +146,13 @@ void SourceReader::finish(const SourceFile& file, Reading& reading, Batch& batch
   const bool is_text = is_inline && is_plain_text(reading.content, false);
   ReadyFile ready{.name = details.name, .size = details.size, .sha256 = details.sha256};
   ready.prepared = prepare_version(details, is_text ? as_text(reading.content) : std::string_view(), is_inline);
-  batch.inline_bytes += reading.content.size() + ready.prepared.index_text.size();
-  ready.content = std::move(reading.content);
+  batch.held_bytes += ready.prepared.index_text.size();
   if (reading.body) {
     ready.body = batch.bodies.size();
     batch.body_bytes += reading.size;
     batch.bodies.push_back(std::move(*reading.body));
+  } else {
+    place_content(batch, ready, std::move(reading.content), bodies_, name_key_);
   }
   batch.files.push_back(std::move(ready));
 }

@@ -15,12 +15,15 @@ class SourceReader {
     std::atomic<std::uint64_t>& done_bytes;
     const std::atomic<bool>& stop;
   };
-  SourceReader(const SourceList& list, const BodyStore& bodies, const BodyNameKey& name_key, const VersionDetails& base, Shared shared)
+  SourceReader(const SourceList& list, const BodyStore& bodies, const BodyNameKey& name_key, const VersionDetails& base,
+               Shared shared)
       : opener_(list), bodies_(bodies), name_key_(name_key), base_(base), shared_(shared) {}
 
   /// Adds the file to the batch, or the reason why it was skipped: it cannot be read, or it changed while it was.
   /// @throws Error when the vault cannot be written.
   void read(const SourceFile& file, Batch& batch);
+  /// Call before the batch is handed on. @throws Error when the vault cannot be written.
+  static void finish_batch(Batch& batch);
 
  private:
   struct Reading;

@@ -1,5 +1,6 @@
 #include "vault/records/statement.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "vault/storage/json.h"
@@ -36,23 +37,24 @@ void read_withdrawal(Fields& fields, CaseStatement& statement) {
 
 }  // namespace
 
+std::string json_string(std::string_view text) {
+  const auto is_plain = [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\'; };
+  if (std::ranges::all_of(text, is_plain)) return '"' + std::string(text) + '"';
+  return nlohmann::json(text).dump();
+}
+
+// By hand, keys in order: see encode_details.
 std::string encode_statement(const CaseStatement& statement) {
-  nlohmann::json object = {{"by", to_hex(statement.by)},
-                           {"case", to_hex(statement.case_id)},
-                           {"epoch", statement.epoch},
-                           {"log_root", to_hex(statement.log.root)},
-                           {"log_size", statement.log.size},
-                           {"record", to_string(statement.record)},
-                           {"time", statement.time_ms}};
-  if (statement.kind == CaseStatement::Kind::kVersion) {
-    object["kind"] = kVersionKind;
-    object["version"] = statement.version;
-    object["details"] = to_hex(statement.details);
-  } else {
-    object["kind"] = kWithdrawKind;
-    object["reason"] = statement.reason;
-  }
-  return object.dump();
+  const bool is_version = statement.kind == CaseStatement::Kind::kVersion;
+  std::string text = R"({"by":")" + to_hex(statement.by) + R"(","case":")" + to_hex(statement.case_id) + '"';
+  if (is_version) text += R"(,"details":")" + to_hex(statement.details) + '"';
+  text += R"(,"epoch":)" + std::to_string(statement.epoch) + R"(,"kind":")" +
+          (is_version ? kVersionKind : kWithdrawKind) + R"(","log_root":")" + to_hex(statement.log.root) +
+          R"(","log_size":)" + std::to_string(statement.log.size);
+  if (!is_version) text += R"(,"reason":)" + json_string(statement.reason);
+  text += R"(,"record":")" + to_string(statement.record) + R"(","time":)" + std::to_string(statement.time_ms);
+  if (is_version) text += R"(,"version":)" + std::to_string(statement.version);
+  return text + '}';
 }
 
 CaseStatement parse_statement(std::string_view text, const std::string& what) {

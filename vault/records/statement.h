@@ -14,13 +14,16 @@ struct CaseStatement {
   CaseId case_id{};
   std::uint32_t epoch = 0;
   RecordId record;
-  std::int64_t version = 0;     // kVersion only
-  Sha256Digest details{};       // kVersion only
-  std::string reason;           // kWithdraw only
+  std::int64_t version = 0;  // kVersion only
+  Sha256Digest details{};    // kVersion only
+  std::string reason;        // kWithdraw only
   UserId by{};
-  std::int64_t time_ms = 0;     // Unix milliseconds, UTC
+  std::int64_t time_ms = 0;  // Unix milliseconds, UTC
   LogCite log;
 };
+
+/// A string as our canonical JSON writes it. @pre UTF-8
+std::string json_string(std::string_view text);
 
 std::string encode_statement(const CaseStatement& statement);
 /// Strict: what encode_statement writes and nothing else. Authenticates nothing. @throws Error{kDamaged} naming `what`.

@@ -14,12 +14,16 @@ namespace {
 
 void require_text(ByteView text) {
   if (text.empty()) throw Error(Errc::kUsage, "the testimony is empty");
-  if (text.size() > kMaxTestimonySize) throw Error(Errc::kUsage, "the testimony is too long: 16 MiB of text at most", "add it as a file: casevault add");
-  if (!is_utf8(as_text(text))) throw Error(Errc::kUsage, "the testimony is not UTF-8 text", "add it as a file: casevault add");
+  if (text.size() > kMaxTestimonySize)
+    throw Error(Errc::kUsage, "the testimony is too long: 16 MiB of text at most", "add it as a file: casevault add");
+  if (!is_utf8(as_text(text)))
+    throw Error(Errc::kUsage, "the testimony is not UTF-8 text", "add it as a file: casevault add");
 }
 
-VersionDetails details_of(ByteView text, const std::string& name, const TestimonyFacts& facts, const AddOptions& options) {
-  VersionDetails details{.name = to_utf8_name(name), .title = options.title, .tags = options.tags, .media_type = options.media_type};
+VersionDetails details_of(ByteView text, const std::string& name, const TestimonyFacts& facts,
+                          const AddOptions& options) {
+  VersionDetails details{
+      .name = to_utf8_name(name), .title = options.title, .tags = options.tags, .media_type = options.media_type};
   if (details.name != name) details.name_bytes = name;
   if (details.name.empty()) details.name = "testimony.txt";
   if (details.media_type.empty()) details.media_type = "text/plain";
@@ -74,8 +78,8 @@ Bytes read_text(const SourceList& list) {
 
 }  // namespace
 
-Added add_testimony(Session& session, std::int64_t case_number, ByteView text, const std::string& name, const TestimonyFacts& facts,
-                    const AddOptions& options) {
+Added add_testimony(Session& session, std::int64_t case_number, ByteView text, const std::string& name,
+                    const TestimonyFacts& facts, const AddOptions& options) {
   require_text(text);
   const auto details = details_of(text, name, facts, options);
   if (const auto fault = find_fault(details)) throw Error(Errc::kUsage, *fault);

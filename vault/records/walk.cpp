@@ -59,7 +59,9 @@ std::string base_name(const Path& path) {
   return std::filesystem::canonical(path, ignored).filename().native();
 }
 
-std::string join(const std::string& folder, const std::string& name) { return folder.empty() ? name : folder + "/" + name; }
+std::string join(const std::string& folder, const std::string& name) {
+  return folder.empty() ? name : folder + "/" + name;
+}
 
 Descriptor opened_with(int descriptor, bool regular) {
   Descriptor result(descriptor);
@@ -132,7 +134,8 @@ class Walker {
   void add_folder(int folder, const FileIdentity& identity, const std::string& relative, const std::string& name);
   void add_entry(int folder, const std::string& entry, const std::string& relative, const std::string& name);
   void add_file(const std::string& relative, const std::string& name, std::uint64_t size);
-  void enter(int folder, const std::string& entry, const struct stat& status, const std::string& relative, const std::string& name);
+  void enter(int folder, const std::string& entry, const struct stat& status, const std::string& relative,
+             const std::string& name);
   bool is_in_vault(const Path& path) const;
   void skip(const std::string& name, const std::string& why) { list_.skipped_.push_back({to_utf8_name(name), why}); }
 
@@ -159,7 +162,8 @@ void Walker::add_named(const Path& path, const struct stat& status) {
   add_folder(folder.get(), identity_of(status), "", base_name(path));
 }
 
-void Walker::add_folder(int folder, const FileIdentity& identity, const std::string& relative, const std::string& name) {
+void Walker::add_folder(int folder, const FileIdentity& identity, const std::string& relative,
+                        const std::string& name) {
   if (identity == vault_) return skip(name, "it is the vault itself");
   if (std::ranges::find(way_, identity) != way_.end()) return skip(name, "it is a folder that holds itself");
   if (way_.size() == kMaxDepth) return skip(name, "folders are nested too deep there (200 at most)");
@@ -178,7 +182,8 @@ void Walker::add_entry(int folder, const std::string& entry, const std::string& 
   skip(name, std::string("it is ") + kind_of(status.st_mode));
 }
 
-void Walker::enter(int folder, const std::string& entry, const struct stat& status, const std::string& relative, const std::string& name) {
+void Walker::enter(int folder, const std::string& entry, const struct stat& status, const std::string& relative,
+                   const std::string& name) {
   const Descriptor inner(::openat(folder, entry.c_str(), kReadFlags | O_DIRECTORY));
   if (!inner.is_open()) return skip(name, system_reason(errno));
   add_folder(inner.get(), identity_of(status), relative, name);
@@ -216,11 +221,13 @@ SourceList SourceList::walk(const std::vector<Path>& paths, const Path& vault) {
 }
 
 std::uint64_t SourceList::total_bytes() const {
-  return std::accumulate(files_.begin(), files_.end(), std::uint64_t{0}, [](std::uint64_t sum, const SourceFile& file) { return sum + file.size; });
+  return std::accumulate(files_.begin(), files_.end(), std::uint64_t{0},
+                         [](std::uint64_t sum, const SourceFile& file) { return sum + file.size; });
 }
 
 Descriptor SourceOpener::open(const SourceFile& file) {
-  if (file.relative.empty()) return open_root(list_.roots_.at(file.root).path, list_.roots_.at(file.root).identity, true);
+  if (file.relative.empty())
+    return open_root(list_.roots_.at(file.root).path, list_.roots_.at(file.root).identity, true);
   const std::size_t slash = file.relative.rfind('/');
   enter(file.root, slash == std::string::npos ? "" : file.relative.substr(0, slash));
   if (!folder_.is_open()) return Descriptor();

@@ -32,11 +32,11 @@ struct FileIdentity {
 
 /// A regular file found by `walk`. Held by where it was found, not open.
 struct SourceFile {
-  std::size_t root = 0;      // index of the named path it was found under
-  std::string relative;      // below that folder, as bytes; empty where the named path is the file itself
-  std::string name;          // to be stored: UTF-8
-  std::string name_bytes;    // the original bytes where they were not UTF-8
-  std::uint64_t size = 0;    // bytes, when it was found
+  std::size_t root = 0;    // index of the named path it was found under
+  std::string relative;    // below that folder, as bytes; empty where the named path is the file itself
+  std::string name;        // to be stored: UTF-8
+  std::string name_bytes;  // the original bytes where they were not UTF-8
+  std::uint64_t size = 0;  // bytes, when it was found
 };
 
 struct SkippedFile {
@@ -47,8 +47,9 @@ struct SkippedFile {
 /// What the paths on a command line stand for.
 class SourceList {
  public:
-  /// Folders are read through, in the order of names' bytes. A named path may be a symbolic link; those inside folders are skipped, as are
-  /// devices, pipes and sockets, folders that hold themselves, and the vault's folder. Stored names: a file's own name; below a folder,
+  /// Folders are read through, in the order of names' bytes. A named path may be a symbolic link; those inside folders
+  /// are skipped, as are devices, pipes and sockets, folders that hold themselves, and the vault's folder. Stored
+  /// names: a file's own name; below a folder,
   /// "<folder>/<relative path>".
   /// @throws Error{kUsage} naming the paths that do not exist.
   static SourceList walk(const std::vector<Path>& paths, const Path& vault);
@@ -56,6 +57,7 @@ class SourceList {
   const std::vector<SourceFile>& files() const { return files_; }
   const std::vector<SkippedFile>& skipped() const { return skipped_; }
   std::uint64_t total_bytes() const;
+
  private:
   friend class Walker;
   friend class SourceOpener;
@@ -68,12 +70,13 @@ class SourceList {
   std::vector<SkippedFile> skipped_;
 };
 
-/// Opens the files of a list for reading, quickly when they are asked for in the list's order. The list must outlive it.
+/// Opens the files of a list for reading, quickly when they are asked for in the list's order. The list must outlive
+/// it.
 class SourceOpener {
  public:
   explicit SourceOpener(const SourceList& list) : list_(list) {}
-  /// Not open where the file is gone, is no regular file now, or the way to it leads through a link; errno says why (0: something
-  /// else stands there now).
+  /// Not open where the file is gone, is no regular file now, or the way to it leads through a link; errno says why (0:
+  /// something else stands there now).
   Descriptor open(const SourceFile& file);
 
  private:

@@ -1,4 +1,5 @@
 #include "vault/records/objects.h"
+#include "vault/records/pack.h"
 #include "vault/records/reading.h"
 #include "vault/text.h"
 
@@ -10,7 +11,9 @@ constexpr std::size_t kMaxReasonSize = 2000;  // bytes
 // Damaged details must not keep a record from being withdrawn, so they are not looked at.
 std::optional<Withdrawal> withdrawal_of(const OpenCase& open, RecordId id) {
   const auto record = open.store.record_without_details(id);
-  if (!record) throw Error(Errc::kNotFound, "there is no record " + record_label(open.number, id), "casevault list " + case_label(open.number));
+  if (!record)
+    throw Error(Errc::kNotFound, "there is no record " + record_label(open.number, id),
+                "casevault list " + case_label(open.number));
   return record->withdrawal;
 }
 
@@ -26,6 +29,7 @@ void withdraw_record(Session& session, const ObjectName& object, const std::stri
   const auto withdrawal = withdrawal_of(open, id);
   if (withdrawal) throw Error(Errc::kUsage, label + " was withdrawn already, on " + to_date(withdrawal->time_ms));
   session.record("withdraw", label, "begun");
+  separate_from(session, open, id);
   rotate_case(session, open, {.left_out = id, .extra = [&](CaseStore& target, const CaseStamp& stamp) {
                                 target.add_withdrawal(id, reason, stamp);
                               }});

@@ -56,6 +56,10 @@ void wipe(Bytes& bytes) {
   if (!bytes.empty()) ::explicit_bzero(bytes.data(), bytes.size());
 }
 
+std::uint64_t whole_size_of(const BodyRef& ref, std::uint64_t content_size) {
+  return ref.whole_size != 0 ? ref.whole_size : content_size;
+}
+
 constexpr std::uint64_t sealed_offset(std::uint64_t chunk) { return kPayloadNonceSize + chunk * kSealedChunkSize; }
 
 }  // namespace
@@ -184,7 +188,7 @@ BodyStore::Writer BodyStore::create(const BodyNameKey& name_key) const {
     // Somebody who clears up leftovers may have come in between and have it locked, or removed: then it is left to
     // them.
     if (!file.try_lock(File::Lock::kExclusive) || !file.is_linked()) continue;
-    return Writer(std::make_unique<Writer::State>(std::move(file), BodyRef{name, FileKey::random()},
+    return Writer(std::make_unique<Writer::State>(std::move(file), BodyRef{name, FileKey::random(), 0, 0},
                                                   random_array<kPayloadNonceSize>()));
   }
 }
@@ -211,8 +215,10 @@ struct BodyStore::Reader::State {
       : file(std::move(new_file)),
         name(ref.name),
         cipher(payload_key(ref.key, nonce)),
+        offset(ref.offset),
         size(content_size),
-        padded_size(padme(content_size)),
+        whole_size(whole_size_of(ref, content_size)),
+        padded_size(padme(whole_size)),
         chunk_count(padded_size == 0 ? 1 : (padded_size - 1) / kChunkSize + 1) {}
   ~State() { wipe(plain); }
   State(const State&) = delete;
@@ -228,7 +234,9 @@ struct BodyStore::Reader::State {
   File file;
   std::string name;
   ChunkCipher cipher;
+  std::uint64_t offset;       // where the content begins
   std::uint64_t size;         // content
+  std::uint64_t whole_size;   // all contents
   std::uint64_t padded_size;  // what is sealed
   std::uint64_t chunk_count;
   Bytes sealed;  // chunks first_sealed … first_sealed + sealed_count - 1, as read
@@ -280,6 +288,7 @@ std::uint64_t BodyStore::Reader::size() const { return state_->size; }
 std::size_t BodyStore::Reader::read_at(std::uint64_t offset, std::span<std::byte> out) {
   if (offset >= state_->size) return 0;
   out = out.first(std::min<std::uint64_t>(out.size(), state_->size - offset));
+  offset += state_->offset;
   std::size_t done = 0;
   while (done < out.size()) {
     const std::uint64_t chunk = (offset + done) / kChunkSize;
@@ -301,11 +310,12 @@ std::size_t BodyStore::Reader::read_at(std::uint64_t offset, std::span<std::byte
 }
 
 void BodyStore::Reader::check_padding() {
+  const std::uint64_t end = state_->whole_size;
+  if (state_->offset + state_->size != end) return;
   // At least the last chunk, which is empty where the content is.
-  for (std::uint64_t chunk = std::min(state_->size / kChunkSize, state_->chunk_count - 1); chunk < state_->chunk_count;
-       ++chunk) {
+  for (std::uint64_t chunk = std::min(end / kChunkSize, state_->chunk_count - 1); chunk < state_->chunk_count; ++chunk) {
     const ByteView plain = state_->cached_chunk(chunk, kBatchChunks);
-    const std::uint64_t before = state_->size - std::min(state_->size, chunk * kChunkSize);
+    const std::uint64_t before = end - std::min(end, chunk * kChunkSize);
     const ByteView padding = plain.subspan(std::min<std::uint64_t>(before, plain.size()));
     if (std::ranges::any_of(padding, [](std::byte b) { return b != std::byte{0}; }))
       fail_damaged(state_->name, "holds more than its record says");
@@ -313,12 +323,15 @@ void BodyStore::Reader::check_padding() {
 }
 
 BodyStore::Reader BodyStore::open(const BodyRef& ref, std::uint64_t size_bytes) const {
-  if (size_bytes > kMaxBodySize) fail_damaged(ref.name, "is shorter than its record says");
+  const std::uint64_t whole_size = whole_size_of(ref, size_bytes);
+  if (whole_size > kMaxBodySize || ref.offset > whole_size || size_bytes > whole_size - ref.offset) {
+    fail_damaged(ref.name, "is shorter than its record says");
+  }
   const Path path = path_of(ref.name);
   if (type_of(path) == std::filesystem::file_type::symlink) fail_damaged(ref.name, "is a link");
   auto file = File::open_for_reading(path);
   if (!file) fail_damaged(ref.name, "is missing");
-  if (file->size() != sealed_payload_size(padme(size_bytes)))
+  if (file->size() != sealed_payload_size(padme(whole_size)))
     fail_damaged(ref.name, "is not of the size its record says");
   PayloadNonce nonce;
   if (file->read_at(0, nonce) != nonce.size()) fail_damaged(ref.name, "is shorter than its record says");

@@ -16,6 +16,9 @@ std::uint64_t padme(std::uint64_t size);
 struct BodyRef {
   std::string name;  // 32 hex digits
   FileKey key;
+  // Where several contents stand in one body, one after the other:
+  std::uint64_t offset = 0;      // of this one, bytes
+  std::uint64_t whole_size = 0;  // of all, bytes; 0 where the content is all there is
 };
 
 /// The folder `bodies/`: `<first 2 hex>/<32 hex>`, one immutable file each: an age payload (crypto/stream.h) of the
@@ -63,7 +66,8 @@ class BodyStore {
     /// Fills `out` from `offset`; returns the bytes read, fewer only at the end.
     /// @throws Error{kDamaged} when a chunk is not authentic.
     std::size_t read_at(std::uint64_t offset, std::span<std::byte> out);
-    /// Checks the chunks from the content's end to the body's: authentic, and zero. @throws Error{kDamaged}
+    /// Checks the chunks from the content's end to the body's: authentic, and zero. Where other contents follow it does
+    /// nothing: that is for the last of them. @throws Error{kDamaged}
     void check_padding();
 
    private:
@@ -72,7 +76,8 @@ class BodyStore {
     explicit Reader(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
   };
-  /// @throws Error{kDamaged} when the body is missing or not of the size that `size_bytes` of content make.
+  /// @throws Error{kDamaged} when the body is missing or not of the size that `size_bytes` of content (or, where it holds
+  /// several, `ref.whole_size`) make.
   Reader open(const BodyRef& ref, std::uint64_t size_bytes) const;
 
   bool remove(const std::string& name) const;

@@ -21,6 +21,10 @@ void bind_blob(Statement& to, int index, const Statement& from, int column) {
   }
 }
 
+void bind_integer(Statement& to, int index, const Statement& from, int column) {
+  if (!from.is_null(column)) to.bind(index, from.integer(column));
+}
+
 /// Copies the rows of versions, one change after the other.
 class Copy {
  public:
@@ -35,10 +39,12 @@ class Copy {
   const Database& from_;
   const Database& to_;
   Statement read_ = from_.prepare(
-      "SELECT v.change, v.kind, v.record, v.version, v.details, v.sha256, v.body, v.file_key, c.data, t.change, t.text"
-      " FROM versions v LEFT JOIN contents c USING(change) LEFT JOIN texts t USING(change) ORDER BY v.change");
+      "SELECT v.change, v.kind, v.record, v.version, v.details, v.sha256, v.body, v.file_key, c.data, t.change, t.text,"
+      " v.body_offset, v.body_size FROM versions v LEFT JOIN contents c USING(change) LEFT JOIN texts t USING(change) "
+      "ORDER BY v.change");
   Statement version_ = to_.prepare(
-      "INSERT INTO versions(change, kind, record, version, details, sha256, body, file_key) VALUES(?, ?, ?, ?, ?, ?, ?, ?)");
+      "INSERT INTO versions(change, kind, record, version, details, sha256, body, file_key, body_offset, body_size)"
+      " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   Statement content_ = to_.prepare("INSERT INTO contents(change, data) VALUES(?, ?)");
   Statement text_ = to_.prepare("INSERT INTO texts(change, text) VALUES(?, ?)");
   Statement index_ = to_.prepare("INSERT INTO search(rowid, text) VALUES(?, ?)");
@@ -46,7 +52,8 @@ class Copy {
 
 void Copy::run(std::optional<RecordId> left_out) {
   while (read_.step()) {
-    const bool leave = left_out && read_.text(1) == kind_to_text(left_out->kind) && read_.integer(2) == left_out->number;
+    const bool leave =
+        left_out && read_.text(1) == kind_to_text(left_out->kind) && read_.integer(2) == left_out->number;
     copy_row(leave);
     if (leave) continue;
     if (!read_.is_null(8)) copy_content();
@@ -55,14 +62,17 @@ void Copy::run(std::optional<RecordId> left_out) {
 }
 
 void Copy::copy_row(bool left_out) {
-  version_.bind(1, read_.integer(0)).bind(2, std::string_view(read_.text(1))).bind(3, read_.integer(2)).bind(4, read_.integer(3));
-  if (left_out) {
-    version_.bind_null(5).bind_null(6).bind_null(7).bind_null(8);
-  } else {
+  version_.bind(1, read_.integer(0))
+      .bind(2, std::string_view(read_.text(1)))
+      .bind(3, read_.integer(2))
+      .bind(4, read_.integer(3));
+  if (!left_out) {  // parameters not bound are null
     bind_text(version_, 5, read_, 4);
     bind_blob(version_, 6, read_, 5);
     bind_text(version_, 7, read_, 6);
     bind_blob(version_, 8, read_, 7);
+    bind_integer(version_, 9, read_, 11);
+    bind_integer(version_, 10, read_, 12);
   }
   version_.run();
 }
@@ -72,7 +82,9 @@ void Copy::copy_content() { content_.bind(1, read_.integer(0)).bind(2, read_.blo
 // A text row that is null says that the content is the text.
 void Copy::copy_index() {
   const bool has_text = !read_.is_null(9);
-  const std::string text = !has_text ? "" : read_.is_null(10) ? std::string(as_text(read_.blob_view(8))) : read_.text(10);
+  const std::string text = !has_text           ? ""
+                           : read_.is_null(10) ? std::string(as_text(read_.blob_view(8)))
+                                               : read_.text(10);
   if (has_text) {
     text_.bind(1, read_.integer(0));
     bind_text(text_, 2, read_, 10);

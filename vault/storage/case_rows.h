@@ -17,13 +17,19 @@ std::string kind_to_text(RecordKind kind);
 /// "E-3, version 2", for messages.
 std::string version_label(RecordId record, std::int64_t version);
 
+/// Of the columns body, file_key, body_offset and body_size, from `column` on. @throws Error{kDamaged} naming `label`.
+BodyRef body_of_row(const Statement& row, int column, const std::string& label);
+/// The other way round, into parameters. `content` must live until the next reset().
+void bind_body(Statement& row, int parameter, const ContentView& content);
+
 /// Replays statements, in order, into records.
 class CaseReplay {
  public:
   explicit CaseReplay(const CaseId& id) : id_(id) {}
   /// @throws Error{kDamaged} for a statement of another case, or out of order.
   void add(std::uint64_t number, std::string_view statement);
-  /// The records, with the details of what was not withdrawn. @throws Error{kDamaged} naming the record that does not fit.
+  /// The records, with the details of what was not withdrawn. @throws Error{kDamaged} naming the record that does not
+  /// fit.
   std::vector<Record> finish(const Database& database);
   /// The same without details.
   const std::map<RecordId, Record>& records() const { return records_; }
@@ -47,8 +53,8 @@ class DetailsRows {
   Statement query_;
 };
 
-/// Finds contents by their hash. The rows are only where to look: what counts is what was signed, so that nobody who may merely read
-/// can make a file pass for one that is there already.
+/// Finds contents by their hash. The rows are only where to look: what counts is what was signed, so that nobody who
+/// may merely read can make a file pass for one that is there already.
 class ContentFinder {
  public:
   explicit ContentFinder(const CaseStore& store);

@@ -10,13 +10,13 @@ namespace {
 
 constexpr int kSchemaVersion = 1;
 
-// `texts`: the searchable text of a content; null where the content itself, kept in `contents`, is the text. The index keeps no text,
-// so it is made anew from these when the database is copied.
+// `texts`: the searchable text of a content; null where the content itself, kept in `contents`, is the text. The index
+// keeps no text, so it is made anew from these when the database is copied.
 constexpr const char* kTables =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE versions(change INTEGER PRIMARY KEY REFERENCES changes(number), kind TEXT NOT NULL,"
     " record INTEGER NOT NULL, version INTEGER NOT NULL, details TEXT, sha256 BLOB, body TEXT, file_key BLOB,"
-    " UNIQUE(kind, record, version)) STRICT;"
+    " body_offset INTEGER, body_size INTEGER, UNIQUE(kind, record, version)) STRICT;"
     "CREATE INDEX versions_sha256 ON versions(sha256) WHERE sha256 IS NOT NULL;"
     "CREATE INDEX versions_body ON versions(body) WHERE body IS NOT NULL;"
     "CREATE TABLE contents(change INTEGER PRIMARY KEY REFERENCES versions(change), data BLOB NOT NULL) STRICT;"
@@ -47,7 +47,8 @@ ByteArray<N> get_meta(const Database& database, std::string_view key) {
   auto query = database.prepare("SELECT value FROM meta WHERE key = ?");
   query.bind(1, key);
   if (!query.step() || query.blob_view(0).size() != N) {
-    throw Error(Errc::kDamaged, database.path().filename().string() + " is damaged: it does not say whose it is", "casevault verify");
+    throw Error(Errc::kDamaged, database.path().filename().string() + " is damaged: it does not say whose it is",
+                "casevault verify");
   }
   return to_array<N>(query.blob_view(0));
 }
@@ -64,8 +65,8 @@ CaseReplay replay_record(const Database& database, const CaseId& case_id, Record
 }  // namespace
 
 ContentView view_of(const ContentRef& content) {
-  if (const auto* body = std::get_if<BodyRef>(&content)) return {{}, body};
-  return {std::get<Bytes>(content), nullptr};
+  if (const auto* body = std::get_if<BodyRef>(&content)) return {{}, body, body->offset, body->whole_size};
+  return {std::get<Bytes>(content)};
 }
 
 CaseStore CaseStore::create(const Path& path, const DatabaseKey& key, const CaseId& id, const BodyNameKey& name_key) {
@@ -115,8 +116,10 @@ Change CaseStore::change(std::uint64_t number) const {
   auto query = database_.prepare("SELECT statement, signature, hash FROM changes WHERE number = ?");
   query.bind(1, static_cast<std::int64_t>(number));
   if (!query.step() || query.blob_view(1).size() != 64 || query.blob_view(2).size() != 32) {
-    throw Error(Errc::kDamaged, database_.path().filename().string() + ": change " + std::to_string(number) + " is missing or malformed",
-                "casevault verify");
+    throw Error(
+        Errc::kDamaged,
+        database_.path().filename().string() + ": change " + std::to_string(number) + " is missing or malformed",
+        "casevault verify");
   }
   return {number, query.text(0), to_array<64>(query.blob_view(1)), to_array<32>(query.blob_view(2))};
 }
@@ -126,13 +129,29 @@ ContentRef CaseStore::content(const Version& version) const {
   return ContentRows(database_).content(version);
 }
 
+std::vector<CaseStore::Part> CaseStore::neighbours_of(RecordId record) const {
+  auto query = database_.prepare(
+      "SELECT change, details, body, file_key, body_offset, body_size FROM versions"
+      " WHERE NOT (kind = ?1 AND record = ?2) AND body_size IS NOT NULL"
+      " AND body IN (SELECT body FROM versions WHERE kind = ?1 AND record = ?2)"
+      " ORDER BY body, body_offset");
+  query.bind(1, std::string_view(kind_to_text(record.kind))).bind(2, record.number);
+  std::vector<Part> parts;
+  while (query.step()) {
+    const auto change = static_cast<std::uint64_t>(query.integer(0));
+    const auto details = parse_details(query.text(1), "what stands beside " + to_string(record));
+    parts.push_back({change, details.size, body_of_row(query, 2, "what stands beside " + to_string(record))});
+  }
+  return parts;
+}
+
 bool CaseStore::is_body_referenced(const std::string& name) const {
   auto query = database_.prepare("SELECT 1 FROM versions WHERE body = ?");
   return query.bind(1, std::string_view(name)).step();
 }
 
 std::vector<std::string> CaseStore::body_names() const {
-  auto query = database_.prepare("SELECT body FROM versions WHERE body IS NOT NULL ORDER BY body");
+  auto query = database_.prepare("SELECT DISTINCT body FROM versions WHERE body IS NOT NULL ORDER BY body");
   std::vector<std::string> names;
   while (query.step()) names.push_back(query.text(0));
   return names;

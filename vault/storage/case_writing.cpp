@@ -22,7 +22,11 @@ CaseStatement stamped(const CaseStore& store, const CaseStamp& stamp) {
 class Signer {
  public:
   Signer(const CaseStore& store, std::span<const CaseStore::NewRow> rows, const CaseStamp& stamp)
-      : key_(stamp.signer.signing), rows_(rows), statement_(stamped(store, stamp)), head_(store.head()), changes_(rows.size()) {
+      : key_(stamp.signer.signing),
+        rows_(rows),
+        statement_(stamped(store, stamp)),
+        head_(store.head()),
+        changes_(rows.size()) {
     if (rows.size() >= kWorthAThread) thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
   }
 
@@ -93,7 +97,8 @@ class RowWriter {
   const Database& database_;
   Statement change_ = database_.prepare("INSERT INTO changes(number, statement, signature, hash) VALUES(?, ?, ?, ?)");
   Statement version_ = database_.prepare(
-      "INSERT INTO versions(change, kind, record, version, details, sha256, body, file_key) VALUES(?, ?, ?, ?, ?, ?, ?, ?)");
+      "INSERT INTO versions(change, kind, record, version, details, sha256, body, file_key, body_offset, body_size)"
+      " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   Statement content_ = database_.prepare("INSERT INTO contents(change, data) VALUES(?, ?)");
   Statement text_ = database_.prepare("INSERT INTO texts(change, text) VALUES(?, ?)");
   Statement index_ = database_.prepare("INSERT INTO search(rowid, text) VALUES(?, ?)");
@@ -107,11 +112,7 @@ void RowWriter::write_change(const Change& change) {
 void RowWriter::write_version(std::int64_t number, const CaseStore::NewRow& row) {
   version_.bind(1, number).bind(2, std::string_view(kind_to_text(row.record.kind))).bind(3, row.record.number);
   version_.bind(4, row.number).bind(5, std::string_view(row.version->details)).bind(6, ByteView(row.version->sha256));
-  if (const BodyRef* body = row.content.body) {
-    version_.bind(7, std::string_view(body->name)).bind(8, body->key);
-  } else {
-    version_.bind_null(7).bind_null(8);
-  }
+  bind_body(version_, 7, row.content);
   version_.run();
 }
 
@@ -141,6 +142,14 @@ std::vector<ChainHead> CaseStore::append_versions(std::span<const NewRow> rows, 
     heads.push_back(change.head());
   }
   return heads;
+}
+
+void CaseStore::move_content(std::uint64_t change, const ContentView& to) {
+  auto update = database_.prepare(
+      "UPDATE versions SET body = ?2, file_key = ?3, body_offset = ?4, body_size = ?5 WHERE change = ?1");
+  update.bind(1, static_cast<std::int64_t>(change));
+  bind_body(update, 2, to);
+  update.run();
 }
 
 std::int64_t CaseStore::next_number(RecordKind kind) const {

@@ -18,10 +18,10 @@ std::string option_head(const Option& option) {
 
 std::string usage_of(const Command& command) {
   std::string text = std::string("casevault ") + command.name;
+  if (*command.arguments) text += std::string(" ") + command.arguments;
   for (const Option& option : command.options) {
     if (option.required) text += " " + option_head(option);
   }
-  if (*command.arguments) text += std::string(" ") + command.arguments;
   return text;
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "crypto/random.h"
 #include "vault/session_parts.h"
@@ -7,6 +8,8 @@
 
 namespace casevault {
 namespace {
+
+constexpr int kSharedTimeoutMs = 10'000;
 
 /// Cuts a list of objects at ", " so that each piece fits one entry.
 std::vector<std::string> split_objects(std::string_view objects) {
@@ -27,14 +30,12 @@ std::vector<std::string> split_objects(std::string_view objects) {
 
 Session::Session(std::unique_ptr<SessionParts> parts) : parts_(std::move(parts)) {
   record("unlock", "");
-  if (parts_->keys.slot_epoch == parts_->keys.catalog_epoch) return;
-  // The catalogue key was handed over: from now on the slot holds it. Where others are at work this waits for another
-  // time.
+  // Where others are at work, or the disk is full, this waits for another time.
   try {
-    const ExclusiveAccess exclusive(*this, 0);
-    reseal_slot(*this, parts_->keys.slot_key);
+    tidy_slots(*this);
   } catch (const Error& error) {
-    if (error.code() != Errc::kBusy) throw;
+    const bool can_wait = error.code() == Errc::kBusy || error.code() == Errc::kNoSpace || error.code() == Errc::kUsage;
+    if (!can_wait || !catalog().is_current()) throw;
   }
 }
 
@@ -91,36 +92,80 @@ SlotContents slot_contents(Session& session) {
 }
 
 ExclusiveAccess::ExclusiveAccess(Session& session, int timeout_ms) : session_(session) {
-  auto& file = session.keys().slots.file();
-  try {
-    file.lock(File::Lock::kExclusive, timeout_ms);
-  } catch (const Error&) {
-    file.try_lock(File::Lock::kShared);
-    throw;
+  auto& keys = session.keys();
+  if (keys.exclusive_depth == 0) {
+    try {
+      keys.slots.file().lock(File::Lock::kExclusive, timeout_ms);
+    } catch (const Error&) {
+      // A conversion that fails has lost the shared lock, too.
+      keys.slots.file().lock(File::Lock::kShared, kSharedTimeoutMs);
+      throw;
+    }
   }
+  ++keys.exclusive_depth;
   // Between the shared and the exclusive lock somebody else may have had it.
   if (!session.catalog().is_current()) {
+    release();
     throw Error(Errc::kBusy, "another process changed the vault's keys meanwhile", "repeat the command");
   }
   session.catalog().refresh();
 }
 
-ExclusiveAccess::~ExclusiveAccess() {
+ExclusiveAccess::~ExclusiveAccess() { release(); }
+
+void ExclusiveAccess::release() noexcept {
+  auto& keys = session_.keys();
+  if (--keys.exclusive_depth > 0) return;
   try {
-    session_.keys().slots.file().try_lock(File::Lock::kShared);
+    keys.slots.file().lock(File::Lock::kShared, kSharedTimeoutMs);
   } catch (const Error&) {
-    // Still exclusive: stricter than needed until the session ends.
+    // Without the lock: Catalog::Update notices if somebody changes the keys.
   }
+}
+
+void require_log_grown(Session& session, std::uint64_t size) {
+  if (session.log().head().size >= size) return;
+  throw Error(Errc::kDamaged, "the audit log is shorter than the vault has seen it, so nothing can be written",
+              "restore the whole vault from one copy, then casevault verify");
 }
 
 nlohmann::json new_statement(Session& session, std::string_view kind) {
   session.log().refresh();  // statements of other processes may cite a newer log than this one has seen
   const auto log = session.log().head();
+  require_log_grown(session, session.state().last_cite().size);
   return {{"kind", kind},
           {"by", to_hex(session.user_id())},
           {"time", session.environment().now_ms()},
           {"log_size", log.size},
           {"log_root", to_hex(log.root)}};
+}
+
+namespace {
+
+/// Slots that a crash kept from being overwritten: former ones of anybody, and second copies of present ones.
+std::vector<std::size_t> stale_slots(Session& session) {
+  const auto& state = session.state();
+  std::set<Sha256Digest> sealed(state.former_slots().begin(), state.former_slots().end());
+  std::set<std::size_t> taken;
+  for (const auto* user : state.active_users()) {
+    sealed.insert(user->slot_hash);
+    taken.insert(user->slot);
+  }
+  std::vector<std::size_t> stale;
+  for (std::size_t slot = 0; slot < kSlotCount; ++slot) {
+    if (!taken.contains(slot) && sealed.contains(session.keys().slots.hash(slot))) stale.push_back(slot);
+  }
+  return stale;
+}
+
+}  // namespace
+
+void tidy_slots(Session& session) {
+  const bool behind = session.keys().slot_epoch != session.keys().catalog_epoch;
+  if (!behind && stale_slots(session).empty()) return;
+  const ExclusiveAccess exclusive(session, 0);
+  for (const auto slot : stale_slots(session)) session.keys().slots.erase(slot);
+  if (behind) reseal_slot(session, session.keys().slot_key);
 }
 
 void reseal_slot(Session& session, const SlotKey& key) {

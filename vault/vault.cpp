@@ -1,5 +1,7 @@
 #include "vault/vault.h"
 
+#include <algorithm>
+
 #include "crypto/encoding.h"
 #include "crypto/random.h"
 #include "vault/access/handover.h"
@@ -13,6 +15,7 @@ namespace casevault {
 namespace {
 
 constexpr std::size_t kMaxHeaderSize = 64u << 10;
+constexpr int kLockTimeoutMs = 10'000;
 
 void require_empty(const Path& folder) {
   if (!std::filesystem::exists(std::filesystem::symlink_status(folder))) return;
@@ -36,7 +39,9 @@ void require_valid_names(const NewVault& choices) {
     throw Error(Errc::kUsage, "a user name is 1 to 64 bytes of text, without control or path characters",
                 "choose a name with --user NAME");
   }
-  if (!is_valid_user_name(choices.organisation)) {
+  auto organisation = choices.organisation;
+  std::ranges::replace(organisation, ',', '.');  // the one character that only user names must not have
+  if (!is_valid_user_name(organisation)) {
     throw Error(Errc::kUsage, "the organisation's name is 1 to 64 bytes of text, without control or path characters",
                 "casevault init --organisation NAME");
   }
@@ -159,7 +164,8 @@ std::string Vault::request_to_join(const std::string& user, const SecretBytes& p
   }
   const auto identity = Identity::random();
   const auto slot_key = derive_slot_key(header_, user, passphrase);
-  const auto slots = Slots::open(folder_ / "slots");
+  auto slots = Slots::open(folder_ / "slots");
+  slots.file().lock(File::Lock::kShared, kLockTimeoutMs);
   if (slots.find(header_, slot_key) || waits_for_approval(folder_, header_, slot_key)) {
     throw Error(Errc::kUsage, "this name and passphrase are in use here already", "casevault status --user " + user);
   }

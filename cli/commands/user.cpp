@@ -229,9 +229,9 @@ std::vector<Command> user_commands() {
                       "key; says which cases somebody\n"
                       "else must still re-key, and what the user had already opened. What somebody has seen or copied "
                       "cannot be taken\n"
-                      "back. Where nobody else can open a case, nothing is done unless --abandon-cases says that it may be lost. "
+                      "back. Where nobody else manages a case, nothing is done unless --abandon-cases says that it may be lost. "
                       "A name that only asks to\njoin has its request deleted. Asks first; --yes answers.",
-       .options = {{.name = "abandon-cases", .help = "go on although cases are lost that nobody else can open"}},
+       .options = {{.name = "abandon-cases", .help = "go on although nobody else manages some case"}},
        .statuses = kStatuses,
        .run = run_user_remove},
       {.name = "user passphrase",

@@ -216,7 +216,7 @@ class CtrlCTest(FaultTest):
     @classmethod
     def setUpClass(cls):
         cls.office = FilledOffice(scratch("ctrl-c"))
-        cls.content = {f"many/{i}": noise(600 if i % 2 else 66_000) for i in range(150)}  # of 64 bodies each is a batch
+        cls.content = {f"many/{i}": noise(66_000 if i % 4 else 600) for i in range(90)}  # 64 bodies are a batch
         for path, data in cls.content.items():
             cls.office.source(path, data)
         cls.many = os.path.join(cls.office.sources, "many")
@@ -244,11 +244,11 @@ class CtrlCTest(FaultTest):
 
     def moments(self, command):
         if not has_strace():
-            return [lambda looks=RANDOM.randrange(20_000): self.signal_after(command, looks) for _ in range(3 * TRIES)]
+            return [lambda looks=RANDOM.randrange(20_000): self.signal_after(command, looks) for _ in range(2 * TRIES)]
         log = self.office.fresh("strace")
         self.office.ok(*command(), under=strace(log), env=UNDER_STRACE)
         calls = calls_in(log)
-        return [lambda call=calls[at]: self.signal_before(command, call) for at in spread(3 * TRIES, len(calls))]
+        return [lambda call=calls[at]: self.signal_before(command, call) for at in spread(2 * TRIES, len(calls))]
 
     def signal_before(self, command, call):
         injection = ("-e", f"inject={call.name}:signal=INT:when={call.number}")

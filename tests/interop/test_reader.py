@@ -100,7 +100,7 @@ def second_half(story):
     program.run("борис", "case", "new", "Справа №2")
     story.add("борис", "C-2", (os.path.join(program.folder, "body.bin"), story.content["C-1/E-4@1"], "E-1"))
     program.run("борис", "case", "grant", "C-2", "anna", "--right", "add")
-    program.run("gleb", "user", "remove", "борис")
+    program.run("gleb", "user", "remove", "борис", "--abandon-cases")  # he alone manages C-2
     checks.refused(lambda: program.reader("борис"), "slots: none opens", "a removed user")
     story.check("anna", ["C-1", "C-2"])  # her slot has the catalogue key of the epoch before
     story.add("anna", "C-2", (program.write("new", b"new"), b"new", "E-2"))
@@ -226,7 +226,7 @@ def check_old_files(checks, program, reader):
     saved = os.path.join(program.folder, "saved")
     shutil.copytree(program.vault, saved)
     program.run("anna", "add", "C-2", program.write("later", b"later"))
-    program.run("gleb", "user", "remove", "борис")
+    program.run("gleb", "user", "remove", "борис", "--abandon-cases")  # he alone manages C-2
     for files, user, reason in [
             ([name], "anna", "C-2: is not what the catalogue says"),
             (["catalog.db"], "gleb", "catalog.db: neither slot nor handover has its key"),

@@ -6,6 +6,7 @@
 #include "vault/audit/report.h"
 #include "vault/records/intake.h"
 #include "vault/records/reading.h"
+#include "vault/storage/slots.h"
 #include "vault/verify.h"
 
 namespace casevault::test {
@@ -180,6 +181,71 @@ TEST(VaultAudit, NothingIsShownWhenTheLogCannotBeWritten) {
             }),
             Errc::kAuditUnavailable);
   EXPECT_FALSE(shown);
+}
+
+/// A shortened log must not lead to statements that nobody would believe later.
+TEST(VaultRollback, CutLogTakesNothingNewAndLosesNothing) {
+  Rollback rollback;
+  const auto log = rollback.vault.path() / "audit/log";
+  std::filesystem::resize_file(log, std::filesystem::file_size(log) - 6 * kAuditRecordSize);
+  {
+    auto anna = rollback.vault.unlock("anna");
+    EXPECT_EQ(code_of([&] { add_words(anna, "after"); }), Errc::kDamaged);
+  }
+  for (int i = 0; i < 6; ++i) rollback.vault.unlock("anna");
+  auto anna = rollback.vault.unlock("anna");
+  EXPECT_EQ(list_records(anna, 1).size(), 1u);
+}
+
+/// Catalogue and log of before, the case's database of after: the newer file is the only one that holds the case.
+TEST(VaultRollback, NewerCaseDatabaseIsNotTakenForALeftover) {
+  Rollback rollback;
+  const auto log = read_file((rollback.vault.path() / "audit/log").native());
+  rollback.do_and_put_back("catalog.db", [](Session& anna) {
+    add_words(anna, "to be withdrawn");
+    withdraw_record(anna, {1, RecordId{RecordKind::kTestimony, 2}}, "consent withdrawn");
+  });
+  write_file(rollback.vault.path() / "audit/log", log);
+  { const auto anna = rollback.vault.unlock("anna"); }
+  EXPECT_FALSE(std::filesystem::is_empty(rollback.vault.path() / "cases"));
+}
+
+TEST(VaultSlots, CopyOfASlotInAnotherPlaceLocksNobodyOutAndIsErased) {
+  const TestVault vault;
+  const auto find = [&] {
+    const auto anna = vault.unlock("anna");
+    return anna.state().find_user("anna")->slot;
+  };
+  const auto slot = find();
+  auto slots = read_file((vault.path() / "slots").native());
+  const auto copy = std::vector(slots.begin() + static_cast<std::ptrdiff_t>(slot * kSlotSize),
+                                slots.begin() + static_cast<std::ptrdiff_t>((slot + 1) * kSlotSize));
+  const auto other = slot == 0 ? 1 : slot - 1;
+  std::ranges::copy(copy, slots.begin() + static_cast<std::ptrdiff_t>(other * kSlotSize));
+  write_file(vault.path() / "slots", slots);
+  { const auto anna = vault.unlock("anna"); }
+  EXPECT_NE(Slots::open(vault.path() / "slots").hash(other), sha256(copy));
+}
+
+TEST(VaultSlots, FormerSlotLeftByACrashIsErasedAtTheNextUnlock) {
+  const TestVault vault;
+  const auto before = read_file((vault.path() / "slots").native());
+  std::size_t old_slot = 0;
+  {
+    auto anna = vault.unlock("anna");
+    old_slot = anna.state().find_user("anna")->slot;
+    change_passphrase(anna, passphrase_of("new anna"));
+  }
+  auto slots = read_file((vault.path() / "slots").native());
+  std::copy_n(before.begin() + static_cast<std::ptrdiff_t>(old_slot * kSlotSize), kSlotSize,
+              slots.begin() + static_cast<std::ptrdiff_t>(old_slot * kSlotSize));
+  write_file(vault.path() / "slots", slots);
+  { const auto anna = vault.open().unlock("anna", passphrase_of("new anna")); }
+  EXPECT_EQ(code_of([&] { vault.unlock("anna"); }), Errc::kWrongPassphrase);
+  const auto after = read_file((vault.path() / "slots").native());
+  EXPECT_FALSE(std::equal(after.begin() + static_cast<std::ptrdiff_t>(old_slot * kSlotSize),
+                          after.begin() + static_cast<std::ptrdiff_t>((old_slot + 1) * kSlotSize),
+                          before.begin() + static_cast<std::ptrdiff_t>(old_slot * kSlotSize)));
 }
 
 }  // namespace

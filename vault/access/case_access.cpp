@@ -35,6 +35,14 @@ void check_head(const CatalogState& state, const CaseEntry& entry, const CaseSto
   }
 }
 
+/// A withdrawal hides a record everywhere, so each is checked before anything is believed.
+void check_withdrawals(const CatalogState& state, const CaseStore& store, const std::string& name) {
+  for (const auto number : store.withdrawals()) {
+    check_case_change(state, store, store.change(number),
+                      name + ": the withdrawal in change " + std::to_string(number));
+  }
+}
+
 struct NewGrants {
   nlohmann::json list = nlohmann::json::array();
   std::vector<Bytes> sealed;
@@ -81,6 +89,7 @@ OpenCase open_case(Session& session, std::int64_t number, Right needed, std::str
   auto store = CaseStore::open(case_path(session.folder(), entry->id, entry->epoch),
                                case_database_key(key, entry->id, entry->epoch), entry->id);
   check_head(state, *entry, store);
+  check_withdrawals(state, store, case_name(number));
   return {number, grant->right, entry->epoch, std::move(store)};
 }
 
@@ -95,6 +104,8 @@ OpenCase open_case_for_adding(Session& session, std::int64_t number, std::string
 CaseStamp case_stamp(Session& session, const OpenCase& open) {
   session.log().refresh();
   const auto log = session.log().head();
+  const auto& entry = *session.state().find_case(open.number);
+  require_log_grown(session, std::max(entry.head_log_size, session.state().last_cite().size));
   return {session.identity(), open.epoch, session.environment().now_ms(), log.size, log.root};
 }
 
@@ -104,6 +115,10 @@ void publish_case_head(Session& session, const OpenCase& open) {
   // Nobody commits to the case between the head and what its statement cites: later changes cite at least as much.
   const Transaction hold(open.store.database());
   const auto head = open.store.head();
+  if (entry.epoch != open.epoch) {
+    throw Error(Errc::kBusy, case_name(open.number) + " was re-keyed meanwhile; nothing was added",
+                "repeat the command");
+  }
   if (head.count <= entry.head.count) return;  // another process published it with its own
   auto statement = new_statement(session, "case-head");
   statement["case"] = to_hex(entry.id);
@@ -146,11 +161,17 @@ void rotate_case(Session& session, OpenCase& open, const Rotation& rotation) {
   // Everything that others did before this has a smaller place in the log than what follows.
   session.record("case-rekey", case_name(open.number), "begun");
   auto target = CaseStore::create(path, case_database_key(key, entry.id, epoch), entry.id, open.store.body_name_key());
+  auto stamp = case_stamp(session, open);
+  stamp.epoch = epoch;
+  // The new grants cite the same log as what is written under them, however long the copy takes.
+  const auto cited = [&](nlohmann::json statement) {
+    statement["log_size"] = stamp.log_size;
+    statement["log_root"] = to_hex(stamp.log_root);
+    return statement;
+  };
   std::vector<std::string> bodies_without_record;
   {
     Transaction transaction(target.database());
-    auto stamp = case_stamp(session, open);
-    stamp.epoch = epoch;
     bodies_without_record = open.store.copy_into(target, rotation.left_out);
     if (rotation.extra) rotation.extra(target, stamp);
     transaction.commit();
@@ -163,14 +184,14 @@ void rotate_case(Session& session, OpenCase& open, const Rotation& rotation) {
   Catalog::Update update(session.catalog());
   auto grants = regrant(update.state(), entry, key, rotation.without_user);
   for (const auto& sealed : grants.sealed) update.put_blob(sealed);
-  auto statement = new_statement(session, "case-epoch");
+  auto statement = cited(new_statement(session, "case-epoch"));
   statement["case"] = to_hex(entry.id);
   statement["epoch"] = epoch;
   statement["title"] = to_hex(update.put_blob(seal_title(title, entry.id, key)));
   statement["grants"] = std::move(grants.list);
   update.append(statement, session.identity().signing);
   const auto head = target.head();
-  auto head_statement = new_statement(session, "case-head");
+  auto head_statement = cited(new_statement(session, "case-head"));
   head_statement["case"] = to_hex(entry.id);
   head_statement["epoch"] = epoch;
   head_statement["count"] = head.count;

@@ -115,7 +115,7 @@ CaseDetails show_case(Session& session, std::int64_t number) {
 void grant_case(Session& session, std::int64_t number, const std::string& user_name, Right right) {
   const auto object = case_name(number) + ", " + user_name;
   auto open = open_case(session, number, Right::kManage, "case-grant", object);
-  const auto& user = require_user(session, user_name);
+  const User user = require_user(session, user_name);
   if (user.role == Role::kAuditor && right != Right::kRead) {
     throw Error(Errc::kUsage, "auditors can be given the right to read, no other", "use --right read");
   }
@@ -123,6 +123,10 @@ void grant_case(Session& session, std::int64_t number, const std::string& user_n
   if (right < Right::kManage) require_another_manager(session, entry, session.state().grant_of(entry, user.keys.id));
   session.record("case-grant", object, "begun");
   if (session.state().needs_rotation(entry)) rotate_case(session, open, {});
+  // A right must not be lowered under a colleague's running add.
+  const auto* before = session.state().grant_of(*session.state().find_case(number), user.keys.id);
+  std::optional<ExclusiveAccess> exclusive;
+  if (before != nullptr && right < before->right) exclusive.emplace(session);
 
   const auto& current = *session.state().find_case(number);
   const auto key = open_case_key(session, *session.state().grant_of(current, session.user_id()), case_name(number));
@@ -141,7 +145,7 @@ void grant_case(Session& session, std::int64_t number, const std::string& user_n
 RemovalReport revoke_case(Session& session, std::int64_t number, const std::string& user_name) {
   const auto object = case_name(number) + ", " + user_name;
   auto open = open_case(session, number, Right::kManage, "case-revoke", object);
-  const auto& user = require_user(session, user_name);
+  const User user = require_user(session, user_name);
   const auto& entry = *session.state().find_case(number);
   const auto* grant = session.state().grant_of(entry, user.keys.id);
   if (grant == nullptr) {
@@ -166,6 +170,7 @@ void close_case(Session& session, std::int64_t number) {
   const auto object = case_name(number);
   open_case(session, number, Right::kManage, "case-close", object);
   if (session.state().find_case(number)->closed) throw Error(Errc::kUsage, object + " is closed already");
+  const ExclusiveAccess exclusive(session);  // not under a colleague's running add
   session.record("case-close", object, "begun");
   Catalog::Update update(session.catalog());
   auto statement = new_statement(session, "close");

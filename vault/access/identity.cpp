@@ -65,7 +65,7 @@ std::string fingerprint(const VaultId& vault, const VerifyKey& root) {
 bool is_valid_user_name(std::string_view name) {
   constexpr std::size_t kMaxSize = 64;  // bytes
   if (name.empty() || name.size() > kMaxSize || name == "." || name == "..") return false;
-  if (name.find_first_of("/\\") != std::string_view::npos || escape_for_display(name) != name) return false;
+  if (name.find_first_of("/\\,") != std::string_view::npos || escape_for_display(name) != name) return false;
   return std::ranges::none_of(kSpaces,
                               [&](std::string_view space) { return name.starts_with(space) || name.ends_with(space); });
 }

@@ -41,7 +41,8 @@ std::string fingerprint(const VaultId& vault, const UserKeys& keys);
 /// The same for the vault itself: its id and root key.
 std::string fingerprint(const VaultId& vault, const VerifyKey& root);
 
-/// 1 to 64 bytes of UTF-8, no control, bidirectional or path characters, no space at either end.
+/// 1 to 64 bytes of UTF-8, no control, bidirectional or path characters, no comma (audit
+/// entries list names with commas), no space at either end.
 bool is_valid_user_name(std::string_view name);
 
 }  // namespace casevault

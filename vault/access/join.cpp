@@ -82,6 +82,16 @@ void write_join_request(const Path& folder, const Header& header, const Identity
   write_new_file(folder / "handover" / (std::string(kPrefix) + to_hex(random_array<8>())), concat({slot, sealed}));
 }
 
+bool destroy_request(const Path& path) {
+  auto file = File::open_for_update(path);
+  if (!file) return false;
+  Bytes noise(file->size());
+  fill_random(noise);
+  file->write_at(0, noise);
+  file->sync();
+  return remove_file(path);
+}
+
 bool waits_for_approval(const Path& folder, const Header& header, const SlotKey& slot_key) {
   return std::ranges::any_of(request_files(folder), [&](const Path& path) {
     const auto file = read_request_file(path);

@@ -19,6 +19,8 @@ void write_join_request(const Path& folder, const Header& header, const Identity
                         const SealedSlot& slot, std::int64_t now_ms);
 /// Whether `slot_key` opens the slot of a request that waits. Told without any other key.
 bool waits_for_approval(const Path& folder, const Header& header, const SlotKey& slot_key);
+/// Overwrites the request in place, then removes it. False when there is none.
+bool destroy_request(const Path& path);
 /// Requests that open and verify, oldest name first; the names of files that do not.
 struct PendingJoins {
   std::vector<PendingJoin> requests;

@@ -17,7 +17,8 @@ struct SessionKeys {
   std::uint32_t slot_epoch = 0;  // the catalogue epoch it holds the key of; behind catalog_epoch after a rotation
   CatalogKey catalog_key;
   std::uint32_t catalog_epoch = 0;
-  StateKey state_key;  // follows from catalog_key
+  StateKey state_key;       // follows from catalog_key
+  int exclusive_depth = 0;  // ExclusiveAccess may nest
 };
 
 StateKey state_key_of(const CatalogKey& key, const VaultId& vault);
@@ -34,12 +35,19 @@ class ExclusiveAccess {
   ExclusiveAccess& operator=(const ExclusiveAccess&) = delete;
 
  private:
+  void release() noexcept;
   Session& session_;
 };
+
+/// @throws Error{kDamaged} when the audit log is shorter than `size`: a statement made now could not be believed later.
+void require_log_grown(Session& session, std::uint64_t size);
 
 /// A catalogue statement of this kind by this user now; the caller adds the rest. @pre the catalogue's write lock is
 /// held, so that statements cite the log in their own order.
 nlohmann::json new_statement(Session& session, std::string_view kind);
+
+/// Mends what a crash left in `slots`, and takes a catalogue key that was handed over into the user's own slot.
+void tidy_slots(Session& session);
 
 /// Writes `contents` into a free slot under `key`, opens it once, makes the catalogue point to it, then overwrites the
 /// old one.

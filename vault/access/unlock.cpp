@@ -1,6 +1,7 @@
 #include "vault/access/unlock.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "vault/access/handover.h"
 #include "vault/access/join.h"
@@ -18,17 +19,6 @@ struct CatalogAccess {
   std::optional<HandedOver> handed;  // where the key came from, if not from the slot
 };
 
-/// The newest handover that holds a box for this identity.
-std::optional<HandedOver> newest_handover(const Path& folder, const VaultId& vault, const Identity& identity) {
-  for (const auto epoch : handover_epochs(folder)) {
-    const auto file = read_small_file(handover_path(folder, epoch), kHandoverFileSize);
-    if (!file) continue;
-    auto handed = find_handover(vault, *file, identity);
-    if (handed && handed->epoch == epoch) return handed;
-  }
-  return std::nullopt;
-}
-
 /// The key that the catalogue as it lies there wants: the slot's, or one handed over since. nullopt: this user has
 /// none. A handover whose catalogue never came into place (a crash) is left alone: the file decides.
 std::optional<CatalogAccess> find_catalog_key(const Path& folder, const VaultId& vault, const SlotContents& slot,
@@ -37,20 +27,24 @@ std::optional<CatalogAccess> find_catalog_key(const Path& folder, const VaultId&
   if (slot.catalog_epoch > 0 && Catalog::is_keyed_by(path, slot.catalog_key, slot.catalog_epoch, vault)) {
     return CatalogAccess{slot.catalog_key.clone(), slot.catalog_epoch, std::nullopt};
   }
-  auto handed = newest_handover(folder, vault, identity);
-  if (handed && Catalog::is_keyed_by(path, handed->key, handed->epoch, vault)) {
-    return CatalogAccess{handed->key.clone(), handed->epoch, std::move(handed)};
-  }
   const auto epochs = handover_epochs(folder);
-  const bool rotated_without_me =
-      slot.catalog_epoch > 0 && !epochs.empty() && epochs.front() > slot.catalog_epoch && !handed;
-  const bool never_let_in = slot.catalog_epoch == 0 && !handed;
-  if (rotated_without_me || never_let_in) return std::nullopt;
+  bool handed_any = false;
+  for (const auto epoch : epochs) {
+    const auto file = read_small_file(handover_path(folder, epoch), kHandoverFileSize);
+    auto handed = file ? find_handover(vault, *file, identity) : std::nullopt;
+    if (!handed || handed->epoch != epoch) continue;
+    handed_any = true;
+    if (!Catalog::is_keyed_by(path, handed->key, epoch, vault)) continue;
+    auto key = handed->key.clone();
+    return CatalogAccess{std::move(key), epoch, std::move(handed)};
+  }
+  const bool rotated_without_me = slot.catalog_epoch > 0 && !epochs.empty() && epochs.front() > slot.catalog_epoch;
+  if (!handed_any && (rotated_without_me || slot.catalog_epoch == 0)) return std::nullopt;
   throw Error(Errc::kDamaged, "catalog.db is missing, damaged, or not the one your key belongs to",
               "restore the whole vault from one copy, then casevault verify");
 }
 
-void check_me(const CatalogState& state, const SlotContents& slot, std::size_t slot_index, const UserKeys& me) {
+void check_me(const CatalogState& state, const SlotContents& slot, const Sha256Digest& slot_hash, const UserKeys& me) {
   const auto* user = state.find_user(me.id);
   if (user == nullptr || !user->active) {
     throw Error(Errc::kNotAllowed, user == nullptr ? "you were not let in yet" : "you were removed from this vault",
@@ -58,7 +52,7 @@ void check_me(const CatalogState& state, const SlotContents& slot, std::size_t s
   }
   if (user->keys != me)
     throw Error(Errc::kDamaged, "your slot and the catalogue disagree about your keys", "casevault verify");
-  const bool current = slot.generation == user->generation && slot_index == user->slot;
+  const bool current = slot.generation == user->generation && slot_hash == user->slot_hash;
   if (!current && slot.generation <= user->generation) {
     throw Error(Errc::kWrongPassphrase, "this passphrase was replaced, or an older file slots was put back",
                 "use the newer passphrase, or restore the whole vault from one copy");
@@ -130,15 +124,26 @@ void check_freshness(SessionParts& parts) {
   }
 }
 
-/// Databases of epochs that are over: a crash left them. The shared lock is held, so nobody is rotating now.
+/// `<32 hex>.<epoch>.db`, or its journal.
+std::optional<std::uint32_t> epoch_in_name(std::string_view name) {
+  std::uint32_t epoch = 0;
+  const auto digits = name.substr(std::min<std::size_t>(33, name.size()));
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), epoch);
+  if (error != std::errc() || !std::string_view(end, digits.data() + digits.size()).starts_with(".db"))
+    return std::nullopt;
+  return epoch;
+}
+
+/// Databases of epochs that are over: a crash left them. The shared lock is held, so nobody is rotating now. Where
+/// catalogue and log do not agree, a file may be newer than they are: then all stay.
 void remove_old_case_files(const SessionParts& parts) {
+  if (!parts.log_matches) return;
   const auto folder = parts.folder / "cases";
   for (const auto& name : list_directory(folder)) {
     const auto id = array_from_hex<16>(std::string_view(name).substr(0, 32));
     const auto* entry = id ? parts.catalog.state().find_case(*id) : nullptr;
-    if (entry == nullptr || entry->epoch == 0) continue;
-    const auto current = to_hex(entry->id) + "." + std::to_string(entry->epoch) + ".db";
-    if (!name.starts_with(current)) remove_file(folder / name);
+    const auto epoch = epoch_in_name(name);
+    if (entry != nullptr && epoch && *epoch < entry->epoch) remove_file(folder / name);
   }
 }
 
@@ -170,7 +175,7 @@ std::unique_ptr<SessionParts> open_session(const Path& folder, const Header& hea
                 "ask an owner of the vault");
   }
   auto catalog = Catalog::open(folder / "catalog.db", access->key, access->epoch, header.vault_id, header.root_key);
-  check_me(catalog.state(), slot, index, public_half(identity, user));
+  check_me(catalog.state(), slot, slots.hash(index), public_half(identity, user));
   check_handover(catalog.state(), access->handed, identity.id);
 
   auto state_key = state_key_of(access->key, header.vault_id);

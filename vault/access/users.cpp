@@ -31,8 +31,18 @@ std::vector<UserKeys> keys_of_active_users(const CatalogState& state) {
   return keys;
 }
 
-PendingJoin find_request(Session& session, const RoleKeys& role_keys, const std::string& name) {
+/// Requests of people who are in the vault already were left by a crash; their slots would still open with the
+/// passphrase of then.
+PendingJoins open_requests(Session& session, const RoleKeys& role_keys) {
   auto pending = read_join_requests(session.folder(), session.keys().header.vault_id, role_keys.audit);
+  std::erase_if(pending.requests, [&](const PendingJoin& p) {
+    return session.state().find_user(p.request.keys.id) != nullptr && destroy_request(p.path);
+  });
+  return pending;
+}
+
+PendingJoin find_request(Session& session, const RoleKeys& role_keys, const std::string& name) {
+  auto pending = open_requests(session, role_keys);
   std::erase_if(pending.requests, [&](const PendingJoin& p) { return p.request.keys.name != name; });
   if (pending.requests.empty()) {
     throw Error(Errc::kNotFound, "nobody by that name asks to be let in",
@@ -176,7 +186,7 @@ bool decline_requests(Session& session, const std::string& name) {
   bool any = false;
   for (const auto& pending :
        read_join_requests(session.folder(), session.keys().header.vault_id, role_keys.audit).requests) {
-    if (pending.request.keys.name == name) any = remove_file(pending.path);
+    if (pending.request.keys.name == name) any = destroy_request(pending.path);
   }
   if (any) session.record("user-decline", name);
   return any;
@@ -184,25 +194,48 @@ bool decline_requests(Session& session, const std::string& name) {
 
 void require_no_lost_cases(const Session& session, const std::string& name) {
   std::string lost;
-  for (const auto number : cases_only_for(session, name))
+  for (const auto number : cases_managed_only_by(session, name))
     lost += (lost.empty() ? "C-" : ", C-") + std::to_string(number);
   if (lost.empty()) return;
-  throw Error(Errc::kUsage, "nobody else can open " + lost + ": removing this user would lose them for ever",
-              "let them first type: casevault case grant " + lost.substr(0, lost.find(',')) + " USER --right manage");
+  throw Error(
+      Errc::kUsage,
+      "nobody else manages " + lost + ": without this user nobody could give or withdraw anything there any more",
+      "let them first type: casevault case grant " + lost.substr(0, lost.find(',')) + " USER --right manage");
+}
+
+/// False where the caller cannot, or not now: the user is out all the same, and the case is re-keyed before anything is
+/// added to it.
+bool rekey_case(Session& session, std::int64_t number) {
+  const auto& entry = *session.state().find_case(number);
+  const auto* grant = session.state().grant_of(entry, session.user_id());
+  if (grant == nullptr || grant->right < Right::kAdd) return false;
+  const auto object = "C-" + std::to_string(number);
+  try {
+    auto open = open_case(session, number, Right::kAdd, "case-rekey", object);
+    rotate_case(session, open, {});
+  } catch (const Error& error) {
+    if (error.code() != Errc::kBusy && error.code() != Errc::kDamaged && error.code() != Errc::kNoSpace) throw;
+    return false;
+  }
+  session.record("case-rekey", object);
+  return true;
 }
 
 }  // namespace
 
-std::vector<std::int64_t> cases_only_for(const Session& session, const std::string& name) {
+std::vector<std::int64_t> cases_managed_only_by(const Session& session, const std::string& name) {
   const auto& state = session.state();
   const auto* user = state.find_user(name);
   std::vector<std::int64_t> numbers;
   if (user == nullptr) return numbers;
   for (const auto& [number, entry] : state.cases()) {
-    if (state.grant_of(entry, user->keys.id) == nullptr) continue;
+    const auto* own = state.grant_of(entry, user->keys.id);
+    if (own == nullptr || own->right != Right::kManage) continue;
     const auto users = state.active_users();
-    const bool others = std::ranges::any_of(
-        users, [&](const User* other) { return other != user && state.grant_of(entry, other->keys.id) != nullptr; });
+    const bool others = std::ranges::any_of(users, [&](const User* other) {
+      const auto* grant = state.grant_of(entry, other->keys.id);
+      return other != user && grant != nullptr && grant->right == Right::kManage;
+    });
     if (!others) numbers.push_back(number);
   }
   return numbers;
@@ -212,7 +245,7 @@ std::vector<JoinRequest> pending_requests(Session& session) {
   require_owner(session, "user-list", "");
   const auto role_keys = own_role_keys(session);
   std::vector<JoinRequest> requests;
-  for (auto& pending : read_join_requests(session.folder(), session.keys().header.vault_id, role_keys.audit).requests) {
+  for (auto& pending : open_requests(session, role_keys).requests) {
     requests.push_back(std::move(pending.request));
   }
   return requests;
@@ -230,11 +263,14 @@ bool approve_user(Session& session, const std::string& name, Role role,
   }
   session.record("user-approve", name, "begun");
   const ExclusiveAccess exclusive(session);
+  // One stays free: a slot is re-sealed into a free one.
+  const bool full = session.state().active_users().size() + 1 >= kSlotCount;
   const auto slot = session.state().free_slot(read_be64(random_array<8>()));
-  if (!slot) throw Error(Errc::kUsage, "all 64 slots are in use", "casevault user remove NAME");
+  if (full || !slot)
+    throw Error(Errc::kUsage, "63 people are in the vault, which is the most", "casevault user remove NAME");
   session.keys().slots.write(*slot, pending.slot);
   certify(session, pending, role, role_keys, *slot);
-  remove_file(pending.path);
+  destroy_request(pending.path);
   session.record("user-approve", name);
   return true;
 }
@@ -248,28 +284,26 @@ RemovalReport remove_user(Session& session, const std::string& name, bool even_i
     throw Error(Errc::kUsage, "you cannot remove yourself", "ask another owner to do it");
   }
   if (!even_if_cases_are_lost) require_no_lost_cases(session, name);
-  const auto removed = *found;
   RemovalReport report;
   report.audit_readable = true;
-  report.opened = opened_by(session, removed.keys.id, 0);
   {
     const ExclusiveAccess exclusive(session);
     // Everything that they did before this has a smaller place in the log than the removal.
     session.record("user-remove", name, "begun");
+    const auto* present = session.state().find_user(name);
+    if (present == nullptr)
+      throw Error(Errc::kBusy, "another process removed that user meanwhile", "casevault user list");
+    const auto removed = *present;
+    report.opened = opened_by(session, removed.keys.id, 0);
     rotate_catalog(session, removed);
   }
   session.record("user-remove", name);
+  std::vector<std::int64_t> waiting;
   for (const auto& [number, entry] : session.state().cases()) {
-    if (!session.state().needs_rotation(entry)) continue;
-    const auto* grant = session.state().grant_of(entry, session.user_id());
-    (grant != nullptr && grant->right >= Right::kAdd ? report.rotated : report.to_be_rotated).push_back(number);
+    if (session.state().needs_rotation(entry)) waiting.push_back(number);
   }
-  for (const auto number : report.rotated) {
-    const auto object = "C-" + std::to_string(number);
-    auto open = open_case(session, number, Right::kAdd, "case-rekey", object);
-    rotate_case(session, open, {});
-    session.record("case-rekey", object);
-  }
+  for (const auto number : waiting)
+    (rekey_case(session, number) ? report.rotated : report.to_be_rotated).push_back(number);
   return report;
 }
 
@@ -288,18 +322,19 @@ std::vector<OpenedBefore> opened_by(Session& session, UserId user, std::int64_t 
   std::map<std::int64_t, std::vector<std::string>> opened;
   if (!role_keys) return {};
   session.log().refresh();
-  session.log().read_all(
-      role_keys->audit, session.state(), [&](std::uint64_t, const std::optional<OpenedEntry>& entry) {
-        if (!entry || !entry->by || *entry->by != user || entry->event.outcome == "refused") return;
-        static constexpr std::array<std::string_view, 5> kOpening = {"show", "history", "cat", "export", "search"};
-        if (std::ranges::find(kOpening, entry->event.action) == kOpening.end()) return;
-        for (const auto& name : object_names(entry->event.objects)) {
-          const auto number = case_number_of(name);
-          if (number == 0 || (case_number != 0 && number != case_number)) continue;
-          auto& names = opened[number];
-          if (std::ranges::find(names, name) == names.end()) names.push_back(name);
-        }
-      });
+  session.log().read_all(role_keys->audit, session.state(),
+                         [&](std::uint64_t, const std::optional<OpenedEntry>& entry) {
+                           if (!entry || !entry->by || *entry->by != user || entry->event.outcome == "refused") return;
+                           static constexpr std::array<std::string_view, 7> kOpening = {
+                               "list", "case-show", "show", "history", "cat", "export", "search"};
+                           if (std::ranges::find(kOpening, entry->event.action) == kOpening.end()) return;
+                           for (const auto& name : object_names(entry->event.objects)) {
+                             const auto number = case_number_of(name);
+                             if (number == 0 || (case_number != 0 && number != case_number)) continue;
+                             auto& names = opened[number];
+                             if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+                           }
+                         });
   std::vector<OpenedBefore> report;
   for (auto& [number, names] : opened) report.push_back({number, std::move(names)});
   return report;

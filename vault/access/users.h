@@ -37,8 +37,8 @@ struct RemovalReport {
   std::vector<OpenedBefore> opened;
 };
 
-/// Cases that only this user can open: removing them would lose these for ever.
-std::vector<std::int64_t> cases_only_for(const Session& session, const std::string& name);
+/// Cases that only this user manages: without them nobody could grant, re-key or withdraw there any more.
+std::vector<std::int64_t> cases_managed_only_by(const Session& session, const std::string& name);
 
 /// Owners only; not oneself. A name that only asks to join has its requests deleted instead (an empty report). Cases
 /// that nobody else can open are lost only with `even_if_cases_are_lost`, else @throws Error{kUsage} naming them.

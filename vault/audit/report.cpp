@@ -55,6 +55,7 @@ void check_statements(Session& session, std::vector<Finding>& findings) {
     Fields fields(statement, "catalogue change");
     cites.try_emplace(fields.count("log_size"), fields.hex<32>("log_root"), change.number);
   }
+  session.log().refresh();
   std::set<std::uint64_t> sizes;
   for (const auto& [size, cite] : cites) sizes.insert(size);
   const auto roots = session.log().roots_at(sizes);
@@ -130,7 +131,9 @@ AuditVerification verify_audit(Session& session) {
   AuditVerification result;
   result.entries = session.log().head().size;
   result.root_hex = to_hex(session.log().head().root);
-  check_cite(session.log(), session.catalog().log_head(), "the last access", result.findings);
+  const auto last_seen = session.catalog().log_head();
+  session.log().refresh();  // after what cites it was read: others may have appended meanwhile
+  check_cite(session.log(), last_seen, "the last access", result.findings);
   check_statements(session, result.findings);
   check_states(session, result.findings);
   const auto keys = open_role_keys(session.catalog(), session.identity());

@@ -5,26 +5,38 @@
 #include "vault/records/objects.h"
 
 namespace casevault {
-namespace {
 
-std::variant<Bytes, BodyStore::Reader> open_content(const Session& session, const OpenCase& open,
-                                                    const Version& version) {
-  auto content = in_case(open.number, [&] { return open.store.content(version); });
-  if (auto* bytes = std::get_if<Bytes>(&content)) return std::move(*bytes);
-  return session.bodies().open(std::get<BodyRef>(content), version.details->size);
+ContentReader ContentOpener::open(const OpenCase& open, const Version& version) {
+  const auto label = record_label(open.number, version.record);
+  try {
+    return ContentReader(session_.environment(), version, label, open_content(open, version));
+  } catch (const Error& error) {
+    if (error.code() != Errc::kDamaged || std::string(error.what()).starts_with(label)) throw;
+    throw Error(error.code(), label + ": " + error.what(), "casevault verify");
+  }
 }
 
-}  // namespace
+ContentReader::Content ContentOpener::open_content(const OpenCase& open, const Version& version) {
+  auto content = in_case(open.number, [&] { return open.store.content(version); });
+  if (auto* bytes = std::get_if<Bytes>(&content)) return std::move(*bytes);
+  const auto& body = std::get<BodyRef>(content);
+  if (body.whole_size == 0 || version.details->size > kMaxInlineSize) {
+    return session_.bodies().open(body, version.details->size);
+  }
+  auto part = read_part(body, version.details->size);
+  if (sha256(part) != version.details->sha256) throw Error(Errc::kDamaged, "its content is not what was signed");
+  return part;
+}
 
-ContentReader::ContentReader(const Session& session, const OpenCase& open, const Version& version) try
-    : environment_(session.environment()),
-      version_(version),
-      label_(record_label(open.number, version.record)),
-      content_(open_content(session, open, version)) {
-} catch (const Error& error) {
-  const auto label = record_label(open.number, version.record);
-  if (error.code() != Errc::kDamaged || std::string(error.what()).starts_with(label)) throw;
-  throw Error(error.code(), label + ": " + error.what(), "casevault verify");
+Bytes ContentOpener::read_part(const BodyRef& part, std::uint64_t size) {
+  if (pack_ != part.name || !reader_ || reader_->size() != part.whole_size) {
+    reader_.reset();
+    reader_ = session_.bodies().open({part.name, part.key.clone(), 0, 0}, part.whole_size);
+    pack_ = part.name;
+  }
+  Bytes content(size);
+  if (reader_->read_at(part.offset, content) != size) throw Error(Errc::kDamaged, "its content is cut short");
+  return content;
 }
 
 std::size_t ContentReader::read_at(std::uint64_t offset, std::span<std::byte> out) {
@@ -45,6 +57,7 @@ std::size_t ContentReader::read_at(std::uint64_t offset, std::span<std::byte> ou
 
 void ContentReader::read_all(HashingThread& hashing,
                              const std::function<void(std::uint64_t offset, ByteView block)>& block) {
+  if (const auto* bytes = std::get_if<Bytes>(&content_)) return block(0, *bytes);
   std::uint64_t offset = 0;
   while (offset < size()) {
     stop_if_interrupted(environment_);

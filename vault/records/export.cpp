@@ -106,16 +106,18 @@ class Export {
   void write(const Planned& file);
   void publish();
   void progress() const {
-    if (observer_.progress) observer_.progress(done_bytes_, plan_.total_bytes());
+    if (observer_.progress) observer_.progress(done_bytes_, total_bytes_);
   }
 
   const Session& session_;
   const Plan& plan_;
   ExportFolder folder_;
   const ExportObserver& observer_;
+  ContentOpener contents_{session_};
   HashingThread hashing_;
   std::vector<ExportFolder::Partial> batch_;
   std::uint64_t batch_bytes_ = 0;
+  std::uint64_t total_bytes_ = plan_.total_bytes();
   std::uint64_t done_bytes_ = 0;
   std::size_t published_ = 0;
   std::string manifest_;
@@ -132,7 +134,7 @@ void Export::run() {
 }
 
 void Export::write(const Planned& file) {
-  ContentReader content(session_, *file.open, file.version);
+  auto content = contents_.open(*file.open, file.version);
   auto partial = folder_.create(file.path);
   content.read_all(hashing_, [&](std::uint64_t offset, ByteView block) {
     partial.write(offset, block);
@@ -189,10 +191,10 @@ std::size_t export_records(Session& session, const std::vector<ObjectName>& obje
     work.run();
   } catch (const Error& error) {
     if (work.published() == 0) throw;
-    throw Error(error.code(),
-                std::string(error.what()) + "; " + std::to_string(work.published()) +
-                    " files were exported before that, without a manifest",
-                error.hint());
+    throw Error(
+        error.code(),
+        std::string(error.what()) + "; exported before that, without a manifest: " + count_of_files(work.published()),
+        error.hint());
   }
   session.record("export", plan.objects());
   return work.published();

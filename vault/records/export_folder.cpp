@@ -12,9 +12,10 @@
 namespace casevault {
 namespace {
 
+constexpr std::size_t kWorthStarting = 256 * 1024;  // bytes; smaller files are synced many at a time
 constexpr std::size_t kMaxOpenFolders = 128;
 constexpr std::size_t kManyFiles = 3;  // from here on one sync of the file system is fewer
-constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+constexpr int kFolderFlags = O_DIRECTORY | O_CLOEXEC;
 
 // The seam writes by path; this one cannot be led elsewhere by a link.
 Path path_by_descriptor(int descriptor) { return "/proc/self/fd/" + std::to_string(descriptor); }
@@ -57,7 +58,7 @@ auto ExportFolder::named(const Work& work) const {
 
 ExportFolder::ExportFolder(Path folder) : path_(std::move(folder)) {
   make_directory(path_);
-  Descriptor opened(::open(path_.c_str(), kFolderFlags));
+  Descriptor opened(::open(path_.c_str(), O_RDONLY | kFolderFlags));
   if (!opened.is_open()) throw Error(error_code_of(errno), "cannot open " + shown(path_) + ": " + system_reason(errno));
   folders_.emplace("", std::move(opened));
 }
@@ -81,7 +82,7 @@ int ExportFolder::enter(const std::string& relative) {
   const Path here = path_by_descriptor(enter(folder_of(relative)));
   const auto name = name_of(relative);
   named([&] { make_directory(here / name); });
-  Descriptor opened(::open((here / name).c_str(), kFolderFlags | O_NOFOLLOW));
+  Descriptor opened(::open((here / name).c_str(), O_RDONLY | O_NOFOLLOW | kFolderFlags));
   if (!opened.is_open())
     throw Error(error_code_of(errno), "cannot open " + shown(path_ / relative) + ": " + system_reason(errno));
   return folders_.emplace(relative, std::move(opened)).first->second.get();
@@ -118,7 +119,7 @@ ExportFolder::Partial::~Partial() {
 
 void ExportFolder::Partial::write(std::uint64_t offset, ByteView block) {
   owner_->named([&] { file_.write_at(offset, block); });
-  file_.start_writeback(offset, block.size());
+  if (block.size() >= kWorthStarting) file_.start_writeback(offset, block.size());
 }
 
 void ExportFolder::publish(std::vector<Partial>& files, const std::function<void(std::size_t)>& published) {

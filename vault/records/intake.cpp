@@ -37,8 +37,7 @@ IntakeResult Intake::run(const OpenCase& open, VersionDetails base, const Commit
     take(gatherer, commit);
   } catch (const Error& error) {
     if (result_.added == 0) throw;
-    throw Error(error.code(),
-                std::string(error.what()) + "; " + std::to_string(result_.added) + " files were added before that",
+    throw Error(error.code(), std::string(error.what()) + "; added before that: " + count_of_files(result_.added),
                 error.hint());
   }
   return result_;

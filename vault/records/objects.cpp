@@ -42,6 +42,8 @@ std::string to_date(std::int64_t time_ms) {
   return text;
 }
 
+std::string count_of_files(std::size_t count) { return std::to_string(count) + (count == 1 ? " file" : " files"); }
+
 RecordId require_record(const ObjectName& object) {
   if (!object.record)
     throw Error(Errc::kUsage, to_string(object) + " is a case; a record is called " + to_string(object) + "/E-1");

@@ -17,6 +17,9 @@ std::string object_ranges(std::int64_t case_number, std::vector<RecordId> record
 /// "2026-03-04", UTC, of Unix milliseconds.
 std::string to_date(std::int64_t time_ms);
 
+/// "1 file", "2 files"
+std::string count_of_files(std::size_t count);
+
 /// The record of an object name. @throws Error{kUsage} when it names a case alone.
 RecordId require_record(const ObjectName& object);
 

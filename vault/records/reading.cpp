@@ -72,7 +72,7 @@ void read_content(Session& session, const ObjectName& object, std::optional<std:
   const auto record = find_record(open, id);
   const auto& version = find_version(open, record, number);
   check_version(session, open, version);
-  ContentReader content(session, open, version);
+  auto content = ContentOpener(session).open(open, version);
   const auto part = part_of(range, content.size());
   if (!range && !content.is_checked()) {
     HashingThread hashing;

@@ -1,3 +1,4 @@
+#include "vault/access/session_keys.h"
 #include "vault/records/objects.h"
 #include "vault/records/pack.h"
 #include "vault/records/reading.h"
@@ -29,6 +30,7 @@ void withdraw_record(Session& session, const ObjectName& object, const std::stri
   const auto withdrawal = withdrawal_of(open, id);
   if (withdrawal) throw Error(Errc::kUsage, label + " was withdrawn already, on " + to_date(withdrawal->time_ms));
   session.record("withdraw", label, "begun");
+  const ExclusiveAccess exclusive(session);  // its neighbours must not change between being read and being moved
   separate_from(session, open, id);
   rotate_case(session, open, {.left_out = id, .extra = [&](CaseStore& target, const CaseStamp& stamp) {
                                 target.add_withdrawal(id, reason, stamp);

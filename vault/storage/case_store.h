@@ -70,6 +70,8 @@ class CaseStore {
   ContentRef content(const Version& version) const;
   /// The change that holds a version, for checking its signature.
   Change change(std::uint64_t number) const;
+  /// Numbers of the changes that withdraw a record.
+  std::vector<std::uint64_t> withdrawals() const;
   bool is_body_referenced(const std::string& name) const;
   std::vector<std::string> body_names() const;
 

@@ -112,7 +112,11 @@ void Catalog::set_log_head(const LogCite& head) {
 }
 
 Catalog::Update::Update(Catalog& catalog)
-    : catalog_(catalog), transaction_(catalog.database_), state_((catalog.refresh(), catalog.state_)) {}
+    : catalog_(catalog), transaction_(catalog.database_), state_((catalog.refresh(), catalog.state_)) {
+  if (!catalog.is_current()) {
+    throw Error(Errc::kBusy, "another process changed the vault's keys meanwhile", "repeat the command");
+  }
+}
 
 void Catalog::Update::append(const nlohmann::json& statement, const SigningKey& key) {
   const auto change = sign_change(state_.vault(), state_.head(), statement.dump(), key);

@@ -144,10 +144,14 @@ void CatalogState::remove_user(Context& c) {
   found->second.active = false;
   found->second.removed_ms = c.time_ms;
   found->second.removed_log_size = c.cite.size;
+  former_slots_.push_back(found->second.slot_hash);
   removal_open_ = true;
 }
 
-void CatalogState::move_slot(Context& c) { take_slot(c, users_.at(c.by)); }
+void CatalogState::move_slot(Context& c) {
+  former_slots_.push_back(users_.at(c.by).slot_hash);
+  take_slot(c, users_.at(c.by));
+}
 
 void CatalogState::new_epoch(Context& c) {
   c.require(find_user(c.by)->role == Role::kOwner, "only owners rotate the catalogue key");

@@ -86,6 +86,8 @@ class CatalogState {
   const std::map<UserId, User>& users() const { return users_; }
   const std::map<std::int64_t, CaseEntry>& cases() const { return cases_; }
   const LogCite& last_cite() const { return last_cite_; }
+  /// Hashes of slots that were given up; none of them should lie in the file any more.
+  const std::vector<Sha256Digest>& former_slots() const { return former_slots_; }
 
   /// nullptr when there is none; also removed users.
   const User* find_user(const UserId& id) const;
@@ -132,6 +134,7 @@ class CatalogState {
   Sha256Digest header_hash_{};
   Sha256Digest handover_hash_{};
   std::map<UserId, User> users_;
+  std::vector<Sha256Digest> former_slots_;
   std::map<std::int64_t, CaseEntry> cases_;
 };
 

@@ -139,7 +139,7 @@ RULES = [
          bad=[("vault/a.cpp", "int a; "), ("tests/a.py", "a = 1\t")], good=[("vault/a.cpp", "int a;")], code=False),
     Rule("tab", is_cpp, forbid(r"\t", "a tab"),
          bad=[("vault/a.cpp", "\tint a;")], good=[("vault/a.cpp", "  int a;")], code=False),
-    Rule("line-length", lambda path: path.endswith(TEXT),
+    Rule("line-length", lambda path: path.endswith(CPP),
          lambda _, line: f"{len(line)} characters, more than {MAX_LINE}" if len(line) > MAX_LINE else None,
          bad=[("vault/a.cpp", "x" * 121)], good=[("vault/a.cpp", "ж" * 120)], code=False),
 ]

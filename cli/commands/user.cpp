@@ -225,12 +225,13 @@ std::vector<Command> user_commands() {
        .min_arguments = 1,
        .max_arguments = 1,
        .summary = "take all access away from somebody",
-       .description = "Owners only. Gives the catalogue, and each case that they could open and you can re-key, a new "
-                      "key; says which cases somebody\n"
-                      "else must still re-key, and what the user had already opened. What somebody has seen or copied "
-                      "cannot be taken\n"
-                      "back. Where nobody else manages a case, nothing is done unless --abandon-cases says that it may be lost. "
-                      "A name that only asks to\njoin has its request deleted. Asks first; --yes answers.",
+       .description =
+           "Owners only. Gives the catalogue, and each case that they could open and you can re-key, a new "
+           "key; says which cases somebody\n"
+           "else must still re-key, and what the user had already opened. What somebody has seen or copied "
+           "cannot be taken\n"
+           "back. Where nobody else manages a case, nothing is done unless --abandon-cases says that it may be lost. "
+           "A name that only asks to\njoin has its request deleted. Asks first; --yes answers.",
        .options = {{.name = "abandon-cases", .help = "go on although nobody else manages some case"}},
        .statuses = kStatuses,
        .run = run_user_remove},

@@ -170,8 +170,10 @@ TEST_F(Intake, TakesTheAddRight) {
     grant_case(session, 1, "boris", Right::kRead);
   }
   const auto path = file("a", as_bytes("x"));
-  auto boris = vault.unlock("boris");
-  EXPECT_EQ(code_of([&] { add(boris, {path}); }), Errc::kNotAllowed);
+  {
+    auto boris = vault.unlock("boris");
+    EXPECT_EQ(code_of([&] { add(boris, {path}); }), Errc::kNotAllowed);
+  }
   auto session = anna();
   close_case(session, 1);
   EXPECT_EQ(code_of([&] { add(session, {path}); }), Errc::kNotAllowed);

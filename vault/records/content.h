@@ -8,8 +8,8 @@
 
 namespace casevault {
 
-/// The content of one version, opened for reading. What was small was checked against the signed hash when it was opened;
-/// of what is large, the chunks that are read are authentic, and `read_all` checks the whole.
+/// The content of one version, opened for reading. What was small was checked against the signed hash when it was
+/// opened; of what is large, the chunks that are read are authentic, and `read_all` checks the whole.
 class ContentReader {
  public:
   std::uint64_t size() const { return version_.details->size; }  // bytes

@@ -313,7 +313,8 @@ void BodyStore::Reader::check_padding() {
   const std::uint64_t end = state_->whole_size;
   if (state_->offset + state_->size != end) return;
   // At least the last chunk, which is empty where the content is.
-  for (std::uint64_t chunk = std::min(end / kChunkSize, state_->chunk_count - 1); chunk < state_->chunk_count; ++chunk) {
+  for (std::uint64_t chunk = std::min(end / kChunkSize, state_->chunk_count - 1); chunk < state_->chunk_count;
+       ++chunk) {
     const ByteView plain = state_->cached_chunk(chunk, kBatchChunks);
     const std::uint64_t before = end - std::min(end, chunk * kChunkSize);
     const ByteView padding = plain.subspan(std::min<std::uint64_t>(before, plain.size()));

@@ -76,8 +76,8 @@ class BodyStore {
     explicit Reader(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
   };
-  /// @throws Error{kDamaged} when the body is missing or not of the size that `size_bytes` of content (or, where it holds
-  /// several, `ref.whole_size`) make.
+  /// @throws Error{kDamaged} when the body is missing or not of the size that `size_bytes` of content (or, where it
+  /// holds several, `ref.whole_size`) make.
   Reader open(const BodyRef& ref, std::uint64_t size_bytes) const;
 
   bool remove(const std::string& name) const;

@@ -114,7 +114,8 @@ std::optional<CaseStore::Place> CaseStore::find_content(const Sha256Digest& sha2
 
 std::vector<std::uint64_t> CaseStore::withdrawals() const {
   // In canonical JSON no text can hold these quotes unescaped.
-  auto query = database_.prepare("SELECT number FROM changes WHERE instr(statement, '\"kind\":\"withdraw\"') > 0 ORDER BY number");
+  auto query = database_.prepare(
+      "SELECT number FROM changes WHERE instr(statement, '\"kind\":\"withdraw\"') > 0 ORDER BY number");
   std::vector<std::uint64_t> numbers;
   while (query.step()) numbers.push_back(static_cast<std::uint64_t>(query.integer(0)));
   return numbers;

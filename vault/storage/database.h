@@ -18,8 +18,8 @@ class PageCheck;
 class Statement {
  public:
   Statement& bind(int index, std::int64_t value);
-  Statement& bind(int index, std::string_view text);   // copied
-  Statement& bind(int index, ByteView blob);           // not copied: must live until the next reset()
+  Statement& bind(int index, std::string_view text);  // copied
+  Statement& bind(int index, ByteView blob);          // not copied: must live until the next reset()
   /// A key, not copied: must live until the next reset().
   template <typename Purpose, std::size_t Size>
   Statement& bind(int index, const Key<Purpose, Size>& key) {

@@ -38,7 +38,7 @@ std::size_t read_descriptor(int descriptor, std::span<std::byte> out, const std:
     const ssize_t got = read(descriptor, out.data(), out.size());
     if (got >= 0) return static_cast<std::size_t>(got);
     if (errno == EINTR || errno == EAGAIN) continue;
-    throw Error(Errc::kInternal, std::string("cannot read: ") + std::strerror(errno));
+    throw Error(errno == EISDIR ? Errc::kUsage : Errc::kInternal, std::string("cannot read: ") + std::strerror(errno));
   }
 }
 

@@ -168,12 +168,38 @@ void tidy_slots(Session& session) {
   if (behind) reseal_slot(session, session.keys().slot_key);
 }
 
+namespace {
+
+/// A slot that no statement names must not stay behind when the change fails.
+class EraseUnlessKept {
+ public:
+  EraseUnlessKept(Slots& slots, std::size_t index) : slots_(slots), index_(index) {}
+  ~EraseUnlessKept() {
+    try {
+      if (!kept_) slots_.erase(index_);
+    } catch (const Error&) {
+      // It opens nothing: the catalogue names another.
+    }
+  }
+  EraseUnlessKept(const EraseUnlessKept&) = delete;
+  EraseUnlessKept& operator=(const EraseUnlessKept&) = delete;
+  void keep() { kept_ = true; }
+
+ private:
+  Slots& slots_;
+  std::size_t index_;
+  bool kept_ = false;
+};
+
+}  // namespace
+
 void reseal_slot(Session& session, const SlotKey& key) {
   auto& keys = session.keys();
   const auto index = session.state().free_slot(read_be64(random_array<8>()));
   if (!index) throw Error(Errc::kUsage, "all 64 slots are in use", "casevault user remove NAME");
   const auto contents = slot_contents(session);
   keys.slots.write(*index, seal_slot(keys.header, key, contents));
+  EraseUnlessKept unfinished(keys.slots, *index);
   const auto opened = open_slot(keys.header, key, keys.slots.read(*index));
   if (!opened || opened->generation != contents.generation) {
     throw Error(Errc::kInternal, "the new slot does not open; the old one stays in force");
@@ -186,6 +212,7 @@ void reseal_slot(Session& session, const SlotKey& key) {
   statement["slot_hash"] = to_hex(keys.slots.hash(*index));
   update.append(statement, session.identity().signing);
   update.commit();
+  unfinished.keep();
   keys.slots.erase(old);
   keys.slot = *index;
   keys.generation = contents.generation;

@@ -166,7 +166,7 @@ std::string Vault::request_to_join(const std::string& user, const SecretBytes& p
   const auto slot_key = derive_slot_key(header_, user, passphrase);
   auto slots = Slots::open(folder_ / "slots");
   slots.file().lock(File::Lock::kShared, kLockTimeoutMs);
-  if (slots.find(header_, slot_key) || waits_for_approval(folder_, header_, slot_key)) {
+  if (!slots.find(header_, slot_key).empty() || waits_for_approval(folder_, header_, slot_key)) {
     throw Error(Errc::kUsage, "this name and passphrase are in use here already", "casevault status --user " + user);
   }
   const auto slot = seal_slot(header_, slot_key,

@@ -60,7 +60,9 @@ class Verification {
       stop_if_interrupted(session_.environment());
       check();
     } catch (const Error& error) {
-      if (error.code() != Errc::kDamaged && error.code() != Errc::kNotFound) throw;
+      const auto code = error.code();
+      // kUsage: something else than a file lies in its place.
+      if (code != Errc::kDamaged && code != Errc::kNotFound && code != Errc::kUsage) throw;
       bad(object, std::string(error.what()) + "; " + std::string(kRestore));
     }
   }

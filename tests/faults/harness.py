@@ -1,7 +1,8 @@
 """What the fault tests share: running casevault, a filled vault to harm, and the questions asked of it afterwards.
 
 Environment: CASEVAULT_TEST the program (with a cheap Argon2id), CASEVAULT_TEST_DIR the folder for vaults (else TMPDIR),
-CASEVAULT_SEED the seed of everything random, printed by each test. A test program takes names of its tests as arguments.
+CASEVAULT_SEED the seed of everything random, printed by each test. A test program takes names of its tests as
+arguments.
 """
 import errno
 import hashlib
@@ -113,7 +114,7 @@ class Result:
 
 
 class Running:
-    """A program that was started. Its standard output goes to a pipe, or to a terminal so that lines come when they are due."""
+    """A program that was started. Its standard output goes to a pipe, or to a terminal so that lines come when due."""
 
     def __init__(self, args, env, cwd, stdin=subprocess.DEVNULL, terminal=False):
         self.args, self._out, self._err = args, b"", b""
@@ -123,8 +124,8 @@ class Running:
         else:
             self._master, slave = os.pipe()
         data = stdin if isinstance(stdin, bytes) else None
-        self.process = subprocess.Popen(args, stdin=subprocess.PIPE if data is not None else stdin, stdout=slave, stderr=subprocess.PIPE,
-                                        env=env, cwd=cwd, start_new_session=True)
+        self.process = subprocess.Popen(args, stdin=subprocess.PIPE if data is not None else stdin, stdout=slave,
+                                        stderr=subprocess.PIPE, env=env, cwd=cwd, start_new_session=True)
         os.close(slave)
         self._readers = [threading.Thread(target=self._read_out), threading.Thread(target=self._read_err)]
         for reader in self._readers:
@@ -174,7 +175,7 @@ class Running:
 
 
 class Office:
-    """A folder with a vault in it, the passphrase files of its users, and a home and temporary folder that must stay empty."""
+    """A folder with a vault in it, the passphrase files of its users, and a home and temporary folder to stay empty."""
 
     def __init__(self, root, vault="office.vault"):
         self.root = root
@@ -202,7 +203,7 @@ class Office:
         return Running(words, {**self.env(user), **(env or {})}, self.root, stdin, terminal)
 
     def run(self, *args, may_be_killed=False, **options):
-        """Runs it to its end. A crash, an internal error or a finding of a sanitizer fails the test, whatever it expects."""
+        """Runs it to its end. A crash, an internal error or a finding of a sanitizer fails the test at once."""
         return check_sane(self.start(*args, **options).finish(), may_be_killed)
 
     def ok(self, *args, **options):
@@ -243,11 +244,12 @@ class Office:
         return contents
 
     def check_records(self, expected):
-        """The newest versions are exactly these, where `expected` maps records to contents; other records may be there."""
+        """The newest versions are these, where `expected` maps records to contents; others may be there as well."""
         cases = sorted({record.split("/")[0] for record in expected})
         found = self.contents(*cases)
         for record, content in expected.items():
-            assert found.get(record) == content, f"{record} is {describe(found.get(record))} instead of {describe(content)}"
+            now = found.get(record)
+            assert now == content, f"{record} is {describe(now)} instead of {describe(content)}"
         return found
 
 
@@ -258,7 +260,8 @@ def describe(content):
 def check_manifest(folder):
     for line in read(os.path.join(folder, "manifest-sha256.txt")).decode().splitlines():
         digest, path = line.split("  ", 1)
-        assert hashlib.sha256(read(os.path.join(folder, path))).hexdigest() == digest, f"the manifest is wrong about {path}"
+        now = hashlib.sha256(read(os.path.join(folder, path))).hexdigest()
+        assert now == digest, f"the manifest is wrong about {path}"
 
 
 def check_sane(result, may_be_killed=False):
@@ -270,8 +273,9 @@ def check_sane(result, may_be_killed=False):
 
 
 class FilledOffice(Office):
-    """anna owns it, boris is a member, vera an auditor, galina asks to be let in. C-1 is anna's: boris may add to it, vera
-    reads it. C-2 is boris's and anna manages it too. Both hold inline contents and bodies; E-1 and T-1 have two versions."""
+    """anna owns it, boris is a member, vera an auditor, galina asks to be let in. C-1 is anna's: boris may add to it,
+    vera reads it. C-2 is boris's and anna manages it too. Both hold inline contents and bodies; E-1 and T-1 of C-1 have
+    two versions."""
 
     def __init__(self, root):
         super().__init__(root)
@@ -287,10 +291,13 @@ class FilledOffice(Office):
         self.ok("case", "grant", "C-1", "vera", "--right", "read")
         self.ok("case", "new", "Second matter", user="boris")
         self.ok("case", "grant", "C-2", "anna", "--right", "manage", user="boris")
-        self.add("C-1", {"note.txt": "Они пришли ночью.\n".encode(), "снимок.jpg": noise(100_000), "small.bin": noise(3000), "long.pdf": noise(30_000)})
+        self.add("C-1", {"note.txt": "Они пришли ночью.\n".encode(), "снимок.jpg": noise(100_000),
+                         "small.bin": noise(3000), "long.pdf": noise(30_000)})
         self.add("C-1", {"record.wav": noise(70_000)}, user="boris")
-        self.add("C-2", {"plan.txt": b"a plan of the house", "scan.tif": noise(66_000), "other.tif": noise(66_000)}, user="boris")
-        self.testify("C-1", "T-1", b"I saw the car.\n", "--witness", "Ласточка", "--language", "en", "--consent", "court")
+        self.add("C-2", {"plan.txt": b"a plan of the house", "scan.tif": noise(66_000), "other.tif": noise(66_000)},
+                 user="boris")
+        self.testify("C-1", "T-1", b"I saw the car.\n", "--witness", "Ласточка", "--language", "en", "--consent",
+                     "court")
         self.update("C-1/E-1", "Они пришли утром.\n".encode())
         self.update("C-1/T-1", b"I saw the grey car.\n")
         self.ok("user", "join", "galina", user="galina")
@@ -326,14 +333,16 @@ class FilledOffice(Office):
         self.check_records(self.expected)
         for (record, version), content in self.older.items():
             result = self.ok("cat", record, "--version", str(version))
-            assert result.out == content, f"{record} version {version} is {describe(result.out)} instead of {describe(content)}"
+            now = result.out
+            assert now == content, f"{record} version {version} is {describe(now)} instead of {describe(content)}"
 
 
 # strace
 
 def has_strace():
     try:
-        run = subprocess.run(["strace", "-f", "-e", "trace=write", "-o", os.devnull, "true"], capture_output=True, check=False)
+        words = ["strace", "-f", "-e", "trace=write", "-o", os.devnull, "true"]
+        run = subprocess.run(words, capture_output=True, check=False)
     except FileNotFoundError:
         return False
     return run.returncode == 0
@@ -380,12 +389,14 @@ def spread(count, size):
 # Small disks
 
 def in_own_mounts():
-    """Starts this program again where it may mount, and what it mounts goes when it ends. False where that is not allowed."""
+    """Starts this program again where it may mount, and what it mounts goes when it ends. False where it must not."""
     if os.environ.get("CASEVAULT_OWN_MOUNTS"):
         return True
-    unshare = ["unshare", "--mount", "--propagation", "private"] + ([] if os.getuid() == 0 else ["--user", "--map-root-user"])
+    as_root = [] if os.getuid() == 0 else ["--user", "--map-root-user"]
+    unshare = ["unshare", *as_root, "--mount", "--propagation", "private"]
+    mount = [*unshare, "mount", "-t", "tmpfs", "none", "/mnt"]
     try:
-        if subprocess.run([*unshare, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False).returncode != 0:
+        if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
             return False
     except FileNotFoundError:
         return False

@@ -1,23 +1,28 @@
 """A disk that is full, or becomes full in the middle of a command, or cannot be written at all.
 
-A command for which there is no space ends with status 20, or 16 where it is the audit log that cannot be written, and says so;
-what it had reported is there, the rest is not half there; with space again `verify` is clean and repeating completes the job.
-Reading goes on: `audit/reserve` pays for the log.
+A command for which there is no space ends with status 20, or 16 where it is the audit log that cannot be written, and
+says so; what it had reported is there, the rest is not half there; with space again `verify` is clean and repeating
+completes the job. Reading goes on: `audit/reserve` pays for the log.
+
+CASEVAULT_TRIES: random amounts of free space tried for each command (6 if not given), besides the powers of two.
 """
 import collections
 import os
 import shutil
 import subprocess
 
-from harness import (DONE, NOT_ALLOWED, NO_AUDIT, NO_SPACE, PASSPHRASES, RANDOM, WRONG_PASSPHRASE, Disk, FaultTest, FilledOffice, check_manifest, files_of,
+from harness import (DONE, NOT_ALLOWED, NO_AUDIT, NO_SPACE, PASSPHRASES, RANDOM, WRONG_PASSPHRASE, Disk, FaultTest,
+                     FilledOffice, check_manifest, files_of,
                      in_own_mounts, main, noise, number_from, program, read, scratch)
 
 PAGE = 4096
 SIZE = 16 << 20  # of the disk
 TRIES = number_from("CASEVAULT_TRIES", 6)  # of random amounts of free space for each command
 CAN_MOUNT = in_own_mounts()
-READING = (("list", "C-1"), ("cat", "C-1/E-1"), ("cat", "C-1/E-2"), ("show", "C-1/T-1"), ("search", "Они"), ("case", "list"), ("audit", "show"))
-WRITING = (("add", "C-1", "SOURCE"), ("update", "C-1/E-1", "SOURCE"), ("case", "new", "x"), ("withdraw", "C-1/E-2", "--reason", "x", "--yes"),
+READING = (("list", "C-1"), ("cat", "C-1/E-1"), ("cat", "C-1/E-2"), ("show", "C-1/T-1"), ("search", "Они"),
+           ("case", "list"), ("audit", "show"))
+WRITING = (("add", "C-1", "SOURCE"), ("update", "C-1/E-1", "SOURCE"), ("case", "new", "x"),
+           ("withdraw", "C-1/E-2", "--reason", "x", "--yes"),
            ("user", "approve", "galina", "--yes"), ("case", "revoke", "C-1", "boris", "--yes"))
 
 
@@ -54,7 +59,8 @@ class DiskFullTest(FaultTest):
             statuses.append(self.run_with(amount, command, check, options))
             amount = max(2 * amount, PAGE)
         statuses += [self.run_with(RANDOM.randrange(amount // 2), command, check, options) for _ in range(TRIES)]
-        print(f"`{' '.join(command[:2])}` with up to {amount // 2} bytes free: {collections.Counter(statuses)}", flush=True)
+        print(f"`{' '.join(command[:2])}` with up to {amount // 2} bytes free: {collections.Counter(statuses)}",
+              flush=True)
 
     def run_with(self, amount, command, check, options):
         self.setUp()
@@ -139,7 +145,8 @@ class DiskFullTest(FaultTest):
         def check(result):
             if result.status != DONE:
                 self.office.set_passphrase("anna", new)
-                self.assertEqual(self.office.run("status").status, WRONG_PASSPHRASE, "the command failed, and the new passphrase counts")
+                self.assertEqual(self.office.run("status").status, WRONG_PASSPHRASE,
+                                 "the command failed, and the new passphrase counts")
                 self.office.set_passphrase("anna", old)
                 self.office.ok(*command)
             self.office.set_passphrase("anna", new)
@@ -227,7 +234,8 @@ class DiskFullTest(FaultTest):
         self.assertLess(os.path.getsize(os.path.join(self.office.vault, "audit/reserve")), 1 << 20)
         self.disk.clear()
         self.office.check_clean()
-        self.assertGreaterEqual(self.office.ok("audit", "show", "--action", "cat").text.count("\n"), 46, "45 reads are in the log")
+        self.assertGreaterEqual(self.office.ok("audit", "show", "--action", "cat").text.count("\n"), 46,
+                                "45 reads are in the log")
 
     def test_no_reserve(self):
         """Without it nothing can be logged, so nothing is shown."""
@@ -251,13 +259,15 @@ class DiskFullTest(FaultTest):
         source = self.source("file", b"content")
         self.disk.make_read_only(True)
         try:
-            for command in READING + WRITING + (("verify",), ("status",), ("export", "C-1", "--to", self.office.fresh("out"))):
+            for command in READING + WRITING + (("verify",), ("status",),
+                                                ("export", "C-1", "--to", self.office.fresh("out"))):
                 with self.subTest(command=command):
                     result = self.office.run(*(source if word == "SOURCE" else word for word in command))
                     self.assertIn(result.status, (NO_AUDIT, NOT_ALLOWED), str(result))
                     self.assertEqual(result.out, b"")
                     self.assertIn("casevault: error: ", result.said)
-            result = self.office.run("init", "--organisation", "x", "--no-recovery", "--vault", os.path.join(self.disk.folder, "new"))
+            result = self.office.run("init", "--organisation", "x", "--no-recovery", "--vault",
+                                     os.path.join(self.disk.folder, "new"))
             self.assertEqual(result.status, NOT_ALLOWED, str(result))
         finally:
             self.disk.make_read_only(False)
@@ -291,7 +301,8 @@ class LimitTest(FaultTest):
 
     def test_standard_output_is_full(self):
         with open("/dev/full", "wb") as full:
-            done = subprocess.run([program(), "cat", "C-1/E-2", "--passphrase-file", self.office.passphrase_file("anna")], stdout=full,
+            done = subprocess.run([program(), "cat", "C-1/E-2", "--passphrase-file",
+                                   self.office.passphrase_file("anna")], stdout=full,
                                   stderr=subprocess.PIPE, env=self.office.env("anna"), check=False)
         self.assertEqual(done.returncode, NO_SPACE, done.stderr)
         self.assertIn(b"cannot write to standard output", done.stderr)

@@ -1,15 +1,16 @@
-"""Single changed bytes anywhere in a vault; and whole files missing, cut, older, swapped, or replaced by something else.
+"""Single changed bytes anywhere in a vault; and whole files missing, cut, swapped, or replaced by something else.
 
-The promise: never a crash, never wrong plaintext, and `verify`, run by an owner who may read all cases, ends with status 15
-and names the file. A change may go unnoticed only where nothing depends on the byte, and `verify` lists these places:
+The promise: never a crash, never wrong plaintext, and `verify`, run by an owner who may read all cases, ends with
+status 15 and names the file. A change may go unnoticed only where nothing depends on the byte, and `verify` lists these
+places:
 
 - `slots`, where no user has their slot (61 of the 64 here; which ones is learned by asking);
 - `audit/reserve`, all of it: filler, given back when the disk is full.
 
-In one place more it shows otherwise: of one's own slot one is told that the passphrase is wrong (status 12), for nothing tells
-a damaged lock from a wrong key; everybody else's `verify` names it.
+In one place more it shows otherwise: of one's own slot one is told that the passphrase is wrong (status 12), for
+nothing tells a damaged lock from a wrong key; everybody else's `verify` names it.
 
-CASEVAULT_FLIPS: changed bytes in all (120 if not given).
+CASEVAULT_FLIPS: changed bytes in all (120 if not given). Older copies are the matter of test_older.py.
 """
 import collections
 import os
@@ -17,16 +18,19 @@ import re
 import shutil
 import socket
 
-from harness import (DAMAGED, DONE, NO_AUDIT, NO_VAULT, RANDOM, WRONG_PASSPHRASE, FaultTest, FilledOffice, copy_tree, describe, files_of, main,
+from harness import (DAMAGED, DONE, NO_AUDIT, NO_VAULT, RANDOM, WRONG_PASSPHRASE, FaultTest, FilledOffice, copy_tree,
+                     describe, files_of, main,
                      number_from, read, scratch, write)
 
 FLIPS = number_from("CASEVAULT_FLIPS", 120)
 SLOT_SIZE, SLOT_COUNT, PAGE_SIZE = 1024, 64, 4096
 # How much of all changes goes to which file.
-WEIGHTS = {"vault.json": 2, "slots": 3, "catalog.db": 4, "cases": 6, "audit/log": 4, "bodies": 4, "handover": 2, "audit/reserve": 1}
-READERS = (("list", "C-1"), ("list", "C-2"), ("cat", "C-1/E-1"), ("cat", "C-1/E-2"), ("cat", "C-1/E-4"), ("cat", "C-1/T-1"),
-           ("cat", "C-2/E-2"), ("cat", "C-1/T-1", "--version", "1"), ("search", "Они"), ("show", "C-1/T-1"), ("history", "C-1/E-1"),
-           ("case", "list"), ("case", "show", "C-1"), ("user", "list"))
+WEIGHTS = {"vault.json": 2, "slots": 3, "catalog.db": 4, "cases": 6, "audit/log": 4, "bodies": 4, "handover": 2,
+           "audit/reserve": 1}
+READERS = (
+    ("list", "C-1"), ("list", "C-2"), ("show", "C-1/T-1"), ("history", "C-1/E-1"), ("search", "Они"),
+    ("cat", "C-1/E-1"), ("cat", "C-1/E-2"), ("cat", "C-1/E-4"), ("cat", "C-1/T-1"), ("cat", "C-2/E-2"),
+    ("cat", "C-1/T-1", "--version", "1"), ("case", "list"), ("case", "show", "C-1"), ("user", "list"))
 
 
 def flip(path, offset, change):
@@ -35,10 +39,6 @@ def flip(path, offset, change):
         byte = file.read(1)[0]
         file.seek(offset)
         file.write(bytes([byte ^ change]))
-
-
-def weight_of(path):
-    return next(weight for start, weight in WEIGHTS.items() if path.startswith(start))
 
 
 class Harmed(FaultTest):
@@ -65,7 +65,8 @@ class Harmed(FaultTest):
             if path.endswith(".db"):
                 copy_tree(cls.office.pristine, cls.office.vault)
                 flip(os.path.join(cls.office.vault, "cases", path), PAGE_SIZE // 2, 1)
-                cases["cases/" + path] = next(case for case in ("C-1", "C-2") if cls.office.run("list", case).status == DAMAGED)
+                failing = [case for case in ("C-1", "C-2") if cls.office.run("list", case).status == DAMAGED]
+                cases["cases/" + path] = "/".join(failing)
         assert sorted(cases.values()) == ["C-1", "C-2"], cases
         return cases
 
@@ -96,7 +97,8 @@ class Harmed(FaultTest):
         exported = result.objects()
         for entry in exported:
             content = read(os.path.join(folder, entry["path"]))
-            self.assertEqual(content, self.office.expected[entry["object"]], f"{entry['object']} was exported as {describe(content)}")
+            self.assertEqual(content, self.office.expected[entry["object"]],
+                             f"{entry['object']} was exported as {describe(content)}")
         extra = set(files_of(folder)) - {entry["path"] for entry in exported}
         self.assertEqual(extra, {"manifest-sha256.txt"} if result.status == DONE else set(), f"left by {result}")
         shutil.rmtree(folder, ignore_errors=True)
@@ -117,7 +119,8 @@ class FlipTest(Harmed):
         used, own = set(), set()
         for slot in range(SLOT_COUNT):
             cls.office.restore()
-            flip(os.path.join(cls.office.vault, "slots"), slot * SLOT_SIZE + RANDOM.randrange(SLOT_SIZE), 1 << RANDOM.randrange(8))
+            flip(os.path.join(cls.office.vault, "slots"), slot * SLOT_SIZE + RANDOM.randrange(SLOT_SIZE),
+                 1 << RANDOM.randrange(8))
             status = cls.office.verify().status
             if status != DONE:
                 used.add(slot)
@@ -131,9 +134,11 @@ class FlipTest(Harmed):
         self.assertIn("61 of 64 slots are unused noise", self.office.check_clean())
 
     def test_random_bytes(self):
-        paths = [path for path in files_of(self.office.pristine) if os.path.getsize(os.path.join(self.office.pristine, path)) > 0]
-        starts = collections.Counter(next(start for start in WEIGHTS if path.startswith(start)) for path in paths)
-        weights = [weight_of(path) / starts[next(start for start in WEIGHTS if path.startswith(start))] for path in paths]
+        pristine = self.office.pristine
+        paths = [path for path in files_of(pristine) if os.path.getsize(os.path.join(pristine, path)) > 0]
+        start_of = {path: next(start for start in WEIGHTS if path.startswith(start)) for path in paths}
+        starts = collections.Counter(start_of.values())
+        weights = [WEIGHTS[start_of[path]] / starts[start_of[path]] for path in paths]
         chosen = paths + RANDOM.choices(paths, weights, k=max(0, FLIPS - len(paths)))  # each file at least once
         unnoticed = collections.Counter()
         for path in chosen:
@@ -149,7 +154,8 @@ class FlipTest(Harmed):
             return RANDOM.choice(sorted(self.used_slots)) * SLOT_SIZE + RANDOM.randrange(SLOT_SIZE)
         if RANDOM.random() < 0.2:
             page = RANDOM.randrange(max(1, size // PAGE_SIZE)) * PAGE_SIZE
-            return min(size - 1, RANDOM.choice([0, size - 1, page, page + 15, page + PAGE_SIZE - 80, page + PAGE_SIZE - 1]))
+            edges = [0, size - 1, page, page + 15, page + PAGE_SIZE - 80, page + PAGE_SIZE - 1]
+            return min(size - 1, RANDOM.choice(edges))
         return RANDOM.randrange(size)
 
     def check_flip(self, path, offset, change):
@@ -232,7 +238,8 @@ def listener(path):
         os.close(here)
 
 
-HARMS = {"missing": remove, "half": half, "empty": empty, "longer": append, "a pipe": pipe, "a link to a device": link_to_device,
+HARMS = {"missing": remove, "half": half, "empty": empty, "longer": append, "a pipe": pipe,
+         "a link to a device": link_to_device,
          "a folder": folder, "a socket": listener}
 # What cannot be read any more.
 EVERYTHING, OF_C1, ONE_RECORD, NOTHING = "everything", "what is in C-1", "one record", "nothing"
@@ -306,7 +313,7 @@ class FileTest(Harmed):
                 harm(self.path("audit/reserve"))
                 result = self.office.verify()
                 self.assertIn(result.status, (DONE, DAMAGED), str(result))
-                self.assertRegex(result.said, r"audit/reserve: .*(missing|gone|given back|used|smaller|shorter|made anew|refilled)")
+                self.assertRegex(result.said, r"audit/reserve: .*(missing|gone|given back|used|smaller|shorter|anew)")
                 self.check_nothing_lost()
 
     def test_journals_missing(self):
@@ -370,8 +377,9 @@ class FileTest(Harmed):
                 self.check_nothing_lost()
 
 
-# Every file of the vault, every harm; what is lost with it. What the catalogue keeps a copy of is put back, with a warning.
-LOSSES = {"vault.json": EVERYTHING, "slots": EVERYTHING, "catalog.db": EVERYTHING, "audit/log": EVERYTHING, "handover/1": NOTHING, "join": NOTHING,
+# Every file of the vault, every harm; what is lost with it. What the catalogue keeps a copy of is put back, and said.
+LOSSES = {"vault.json": EVERYTHING, "slots": EVERYTHING, "catalog.db": EVERYTHING, "audit/log": EVERYTHING,
+          "handover/1": NOTHING, "join": NOTHING,
           "C-1": OF_C1, "a body": ONE_RECORD}
 for _name in LOSSES:
     for _harm in HARMS:
@@ -380,7 +388,8 @@ for _name in LOSSES:
         # Entries that are lost are no evidence lost; but a log that cannot be written lets nobody in.
         _loss = NOTHING if _name == "audit/log" and _harm in ("half", "empty", "longer") else LOSSES[_name]
         _title = re.sub(r"\W+", "_", f"test_{_name.replace('-', '')} {_harm}")
-        setattr(FileTest, _title, lambda self, name=_name, harm=HARMS[_harm], loss=_loss: self.check_harm(name, harm, loss))
+        setattr(FileTest, _title, lambda self, name=_name, harm=HARMS[_harm],
+                loss=_loss: self.check_harm(name, harm, loss))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """kill -9 in the middle of the commands that change a vault.
 
-After each: `verify` is clean, what the command had printed is there, what was there before is there, nothing is half-made,
-and repeating the command completes the job. The vault is put back between kills.
+After each: `verify` is clean, what the command had printed is there, what was there before is there, nothing is
+half-made, and repeating the command completes the job. The vault is put back between kills.
 
-CASEVAULT_KILLS: kills in all of the five commands of the acceptance test (40 if not given); the others get a third each. CASEVAULT_KILL_BY: `strace` kills just before a system call that changes something, chosen at random among those
-that an undisturbed run makes; `spinning` kills at any moment, and is what is left where strace cannot run.
+CASEVAULT_KILLS: kills in all of the five commands of the acceptance test (40 if not given); each of the others gets a
+third of what one of these gets. CASEVAULT_KILL_BY: `strace` kills just before a system call that changes something,
+chosen at random among those that an undisturbed run makes; `spinning` kills at any moment, and is what is left where
+strace cannot run.
 """
 import os
 
-from harness import (DONE, NOT_ALLOWED, NOT_FOUND, RANDOM, UNDER_STRACE, USAGE, WRONG_PASSPHRASE, Call, FaultTest, FilledOffice, calls_in,
+from harness import (DONE, NOT_ALLOWED, NOT_FOUND, RANDOM, UNDER_STRACE, USAGE, WRONG_PASSPHRASE, Call, FaultTest,
+                     FilledOffice, calls_in,
                      copy_tree, files_of, has_strace, main, noise, number_from, scratch, spread, strace, write)
 
 MAIN_COMMANDS = 5
@@ -25,7 +28,7 @@ class KillTest(FaultTest):
         self.office.restore()
 
     def kill_often(self, kills, command, check, folder=None, **options):
-        """Runs `command` killed at `kills` places, each time on the same vault (or `folder`), and calls `check` with the result."""
+        """Runs `command` killed at `kills` places, each time on the same vault (or `folder`), and calls `check`."""
         folder = folder or self.office.vault
         start = self.office.fresh("start")
         copy_tree(folder, start)
@@ -57,7 +60,8 @@ class KillTest(FaultTest):
     def run_killed(self, place, command, options):
         if isinstance(place, Call):
             injection = f"inject={place.name}:signal=KILL:when={place.number}"
-            return self.office.run(*command, under=strace(self.office.fresh("strace"), "-e", injection), env=UNDER_STRACE,
+            return self.office.run(*command, under=strace(self.office.fresh("strace"), "-e", injection),
+                                   env=UNDER_STRACE,
                                    may_be_killed=True, **options)
         running = self.office.start(*command, **options)
         for _ in range(place):
@@ -162,7 +166,8 @@ class KillTest(FaultTest):
             self.office.check_records(rest)
             self.office.ok("add", "C-1", self.office.source("after", b"after"))
             self.check_tidy()
-            self.assertEqual(len(bodies - set(files_of(os.path.join(self.office.vault, "bodies")))), 1, "the body is not gone")
+            self.assertEqual(len(bodies - set(files_of(os.path.join(self.office.vault, "bodies")))), 1,
+                             "the body is not gone")
             self.assertEqual(len(databases & set(files_of(os.path.join(self.office.vault, "cases")))), 2,
                              "the database of the old epoch is not gone")
             self.assertTrue(is_withdrawn())
@@ -184,7 +189,8 @@ class KillTest(FaultTest):
             self.office.ok("case", "grant", "C-1", "galina", "--right", "read")
             self.assertEqual(self.office.ok("cat", "C-1/E-2", user="galina").out, self.office.expected["C-1/E-2"])
             states = [(user["user"], user["state"]) for user in self.office.ok("--json", "user", "list").objects()]
-            self.assertEqual(sorted(states), [(name, "active") for name in ("anna", "boris", "galina", "vera")], "a request is left over")
+            self.assertEqual(sorted(states), [(name, "active") for name in ("anna", "boris", "galina", "vera")],
+                             "a request is left over")
             self.office.check_clean(user="boris")
             self.check_tidy()
 
@@ -197,7 +203,8 @@ class KillTest(FaultTest):
             self.check_sound()
             self.office.check_records(self.office.expected)
             if result.lines():
-                self.assertNotEqual(self.office.run("list", "C-1", user="boris").status, DONE, "printed as done, and boris still reads")
+                self.assertNotEqual(self.office.run("list", "C-1", user="boris").status, DONE,
+                                    "printed as done, and boris still reads")
             self.repeat(command, NOT_FOUND)
             self.assertIn(self.office.run("list", "C-1", user="boris").status, (NOT_ALLOWED, NOT_FOUND))
             self.office.check_all()
@@ -215,7 +222,8 @@ class KillTest(FaultTest):
             self.check_sound()
             self.office.check_records(self.office.expected)
             if result.lines():
-                self.assertNotEqual(self.office.run("status", user="vera").status, DONE, "printed as done, and vera still gets in")
+                self.assertNotEqual(self.office.run("status", user="vera").status, DONE,
+                                    "printed as done, and vera still gets in")
             self.repeat(command, NOT_FOUND)
             self.assertNotEqual(self.office.run("status", user="vera").status, DONE)
             self.assertEqual(self.office.ok("cat", "C-1/E-2", user="boris").out, self.office.expected["C-1/E-2"])
@@ -247,7 +255,8 @@ class KillTest(FaultTest):
             if accepted[0] == old:
                 self.repeat(command)
             office.set_passphrase("anna", old)
-            self.assertEqual(office.run("status").status, WRONG_PASSPHRASE, "the new passphrase counts, and the old one too")
+            self.assertEqual(office.run("status").status, WRONG_PASSPHRASE,
+                             "the new passphrase counts, and the old one too")
             office.set_passphrase("anna", new)
             office.check_records(office.expected)
             self.check_tidy()

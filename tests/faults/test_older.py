@@ -1,13 +1,17 @@
-"""What somebody with the disk can put back: older copies of single files, of several, pages of older databases, old journals.
+"""What somebody with the disk can put back: older copies of single files, or of several, pages of older databases, old
+journals.
 
-Each shows: `verify` ends with status 15 and names it, or the file is put back from the catalogue's copy, with a warning. What is
-printed on the way is right. (An older copy of everything at once is another matter: nothing in the folder can tell. Witnesses
-can; until then it is written down as a limit.)
+Each shows: `verify` ends with status 15 and names it, or the file is put back from the catalogue's copy, with a
+warning. What is printed on the way is right. (An older copy of everything at once is another matter: nothing in the
+folder can tell. Witnesses can; until then it is written down as a limit.)
+
+CASEVAULT_PAGES: pages of older databases that are put back, one at a time (60 if not given).
 """
 import os
 import shutil
 
-from harness import (DAMAGED, DONE, NOT_ALLOWED, PASSPHRASES, RANDOM, UNDER_STRACE, WRONG_PASSPHRASE, FaultTest, FilledOffice, calls_in, copy_tree,
+from harness import (DAMAGED, DONE, NOT_ALLOWED, PASSPHRASES, RANDOM, UNDER_STRACE, WRONG_PASSPHRASE, FaultTest,
+                     FilledOffice, calls_in, copy_tree,
                      files_of, has_strace, main, noise, number_from, read, scratch, strace, write)
 
 PAGE_SIZE = 4096
@@ -18,7 +22,7 @@ REFUSALS = (DAMAGED, WRONG_PASSPHRASE, NOT_ALLOWED)
 
 
 class OlderTest(FaultTest):
-    """Three states of one vault: `first`; `second`, with more of everything under the same keys; `third`, with new keys."""
+    """Three states of one vault: `first`; `second`, with more of everything under the same keys; `third`, under new."""
 
     @classmethod
     def setUpClass(cls):
@@ -51,7 +55,8 @@ class OlderTest(FaultTest):
     @classmethod
     def change_passphrase(cls, user, new):
         cls.office.set_passphrase(user + "'s new one", new)
-        cls.office.ok("user", "passphrase", "--new-passphrase-file", cls.office.passphrase_file(user + "'s new one"), user=user)
+        cls.office.ok("user", "passphrase", "--new-passphrase-file", cls.office.passphrase_file(user + "'s new one"),
+                      user=user)
         cls.office.set_passphrase(user, new)
 
     def start_from(self, name):
@@ -80,7 +85,8 @@ class OlderTest(FaultTest):
                 self.assertEqual(result.out, content, f"wrong content: {result}")
             else:
                 self.assertEqual(result.out, b"", str(result))
-        for command in (("list", "C-1"), ("list", "C-2"), ("search", "Позже"), ("show", "C-1/E-1"), ("case", "list"), ("user", "list"), ("audit", "show")):
+        for command in (("list", "C-1"), ("list", "C-2"), ("search", "Позже"), ("show", "C-1/E-1"), ("case", "list"),
+                        ("user", "list"), ("audit", "show")):
             result = self.office.run(*command)
             self.assertIn(result.status, (DONE, *REFUSALS), str(result))
             self.assertTrue(result.status == DONE or not result.out, str(result))
@@ -107,7 +113,7 @@ class OlderTest(FaultTest):
                     self.check_shows(os.path.basename(path), "audit" if path == "audit/log" else case)
 
     def test_files_that_are_gone(self):
-        """What the newer state has no more: databases of old keys, withdrawn bodies, answered requests. They come to nothing."""
+        """What the newer state has no more: databases of old keys, withdrawn bodies, requests. They come to nothing."""
         for older, newer in (("first", "second"), ("second", "third")):
             for path in sorted(set(files_of(self.kept(older))) - set(files_of(self.kept(newer)))):
                 with self.subTest(path=path, older=older, newer=newer):
@@ -116,8 +122,10 @@ class OlderTest(FaultTest):
                     self.office.verify()
                     self.office.check_records(self.office.expected)
                     if newer == "third":
-                        self.assertNotEqual(self.office.run("cat", "C-1/E-2").status, DONE, "a withdrawn record is back")
-                        self.assertNotEqual(self.office.run("status", user="vera").status, DONE, "a removed user is back")
+                        self.assertNotEqual(self.office.run("cat", "C-1/E-2").status, DONE,
+                                            "a withdrawn record is back")
+                        self.assertNotEqual(self.office.run("status", user="vera").status, DONE,
+                                            "a removed user is back")
 
     def test_all_but_the_log(self):
         """The log alone is newer: it has seen what the rest does not know of."""
@@ -150,8 +158,10 @@ class OlderTest(FaultTest):
     def test_log_entries(self):
         """Swapped, repeated, left out."""
         size = 512
-        for name, change in (("swapped", lambda e: e[:4] + [e[5], e[4]] + e[6:]), ("repeated", lambda e: e[:6] + [e[5]] + e[6:]),
-                             ("left out", lambda e: e[:5] + e[6:]), ("the last left out", lambda e: e[:-1]), ("the last repeated", lambda e: e + [e[-1]])):
+        for name, change in (
+                ("swapped", lambda e: e[:4] + [e[5], e[4]] + e[6:]), ("repeated", lambda e: e[:6] + [e[5]] + e[6:]),
+                ("left out", lambda e: e[:5] + e[6:]), ("the last left out", lambda e: e[:-1]),
+                ("the last repeated", lambda e: e + [e[-1]])):
             with self.subTest(name):
                 self.start_from("second")
                 path = os.path.join(self.office.vault, "audit/log")
@@ -162,9 +172,12 @@ class OlderTest(FaultTest):
     def test_older_pages(self):
         """A page of an older database passes SQLCipher's own checks. What does not show is of no consequence."""
         pages = []
-        for path in ["catalog.db"] + [path for path in self.common("first", "second") if path.startswith("cases/") and path.endswith(".db")]:
+        for path in self.common("first", "second"):
+            if not path.endswith(".db"):
+                continue
             old, new = read(self.kept("first", path)), read(self.kept("second", path))
-            pages += [(path, at) for at in range(0, min(len(old), len(new)), PAGE_SIZE) if old[at:at + PAGE_SIZE] != new[at:at + PAGE_SIZE]]
+            places = range(0, min(len(old), len(new)), PAGE_SIZE)
+            pages += [(path, at) for at in places if old[at:at + PAGE_SIZE] != new[at:at + PAGE_SIZE]]
         unnoticed = []
         for path, at in RANDOM.sample(pages, min(PAGES, len(pages))):
             with self.subTest(path=path, page=at // PAGE_SIZE + 1):
@@ -178,7 +191,8 @@ class OlderTest(FaultTest):
                     found = {line["object"] for line in self.office.ok("--json", "search", "Позже").objects()}
                     self.assertIn("C-1/T-2", found, "verify is clean, and search does not find what is there")
                 else:
-                    self.assertTrue(os.path.basename(path) in result.said or "C-" in result.said, f"{path} is not named: {result}")
+                    self.assertTrue(os.path.basename(path) in result.said or "C-" in result.said,
+                                    f"{path} is not named: {result}")
                 self.start_from("second")
                 self.splice(path, at)
                 self.check_readers()
@@ -197,7 +211,8 @@ class OlderTest(FaultTest):
         command = ("add", "C-1", self.office.source("journal.txt", b"journal"))
         log = self.office.fresh("strace")
         self.office.ok(*command, under=strace(log), env=UNDER_STRACE)
-        calls = [call for call in calls_in(log) if call.name == "ftruncate"]  # that ends a transaction: the journal is whole before it
+        # that ends a transaction: the journal is whole before it
+        calls = [call for call in calls_in(log) if call.name == "ftruncate"]
         journals = []
         for call in calls:
             self.start_from("first")

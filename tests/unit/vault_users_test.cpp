@@ -344,5 +344,28 @@ TEST(VaultCases, RecordAddedBehindTheBackByAReaderIsRefused) {
   EXPECT_FALSE(verify_vault(anna, false, {}).clean());
 }
 
+/// Who may only add can write a withdrawal into the chain and even publish it. It hides nothing: it is called forged.
+TEST(VaultCases, WithdrawalByOneWhoMayOnlyAddIsRefused) {
+  const TestVault vault;
+  vault.add_user("boris");
+  {
+    auto anna = vault.unlock("anna");
+    new_case(anna, "One");
+    grant_case(anna, 1, "boris", Right::kAdd);
+    add_words(anna, 1, "words");
+  }
+  {
+    auto boris = vault.unlock("boris");
+    auto open = open_case(boris, 1, Right::kAdd, "add", "C-1");
+    Transaction transaction(open.store.database());
+    open.store.add_withdrawal({RecordKind::kTestimony, 1}, "no reason", case_stamp(boris, open));
+    transaction.commit();
+    publish_case_head(boris, open);
+  }
+  auto anna = vault.unlock("anna");
+  EXPECT_EQ(code_of([&] { list_records(anna, 1); }), Errc::kDamaged);
+  EXPECT_FALSE(verify_vault(anna, false, {}).clean());
+}
+
 }  // namespace
 }  // namespace casevault::test

@@ -83,13 +83,17 @@ void write_join_request(const Path& folder, const Header& header, const Identity
 }
 
 bool destroy_request(const Path& path) {
-  auto file = File::open_for_update(path);
+  if (!File::open_for_reading(path)) return false;
+  // Under a name that means nothing first: half overwritten it would look like a damaged request.
+  const auto partial = path.parent_path() / ("." + to_hex(random_array<8>()) + ".partial");
+  replace_by_rename(path, partial);
+  auto file = File::open_for_update(partial);
   if (!file) return false;
   Bytes noise(file->size());
   fill_random(noise);
   file->write_at(0, noise);
   file->sync();
-  return remove_file(path);
+  return remove_file(partial);
 }
 
 bool waits_for_approval(const Path& folder, const Header& header, const SlotKey& slot_key) {

@@ -44,7 +44,10 @@ std::optional<CatalogAccess> find_catalog_key(const Path& folder, const VaultId&
               "restore the whole vault from one copy, then casevault verify");
 }
 
-void check_me(const CatalogState& state, const SlotContents& slot, const Sha256Digest& slot_hash, const UserKeys& me) {
+/// The slot that counts: the one whose hash stands in the catalogue. Others that open are older, or were never
+/// finished.
+const Slots::Found& check_me(const CatalogState& state, const Slots& slots, const std::vector<Slots::Found>& found,
+                             const UserKeys& me) {
   const auto* user = state.find_user(me.id);
   if (user == nullptr || !user->active) {
     throw Error(Errc::kNotAllowed, user == nullptr ? "you were not let in yet" : "you were removed from this vault",
@@ -52,11 +55,13 @@ void check_me(const CatalogState& state, const SlotContents& slot, const Sha256D
   }
   if (user->keys != me)
     throw Error(Errc::kDamaged, "your slot and the catalogue disagree about your keys", "casevault verify");
-  const bool current = slot.generation == user->generation && slot_hash == user->slot_hash;
-  if (!current && slot.generation <= user->generation) {
+  const auto counts =
+      std::ranges::find_if(found, [&](const auto& f) { return slots.hash(f.index) == user->slot_hash; });
+  if (counts == found.end()) {
     throw Error(Errc::kWrongPassphrase, "this passphrase was replaced, or an older file slots was put back",
                 "use the newer passphrase, or restore the whole vault from one copy");
   }
+  return *counts;
 }
 
 void check_handover(const CatalogState& state, const std::optional<HandedOver>& handed, const UserId& me) {
@@ -88,18 +93,23 @@ bool put_back_if_changed(const Catalog& catalog, const Path& path, const Sha256D
 
 void put_back_files(SessionParts& parts) {
   const auto& state = parts.catalog.state();
-  if (put_back_if_changed(parts.catalog, parts.folder / "vault.json", state.header_hash(), kMaxHeaderSize)) {
-    parts.warnings.push_back("vault.json was not the newest one; it was put back from the catalogue's copy");
+  const auto put_back = [&](const Path& path, const char* name, const Sha256Digest& expected, std::size_t max_size) {
+    const bool unfinished = parts.catalog.is_unfinished(name);
+    const bool changed = put_back_if_changed(parts.catalog, path, expected, max_size);
+    if (unfinished) parts.catalog.set_finished(name);
+    if (changed && !unfinished) {
+      parts.warnings.push_back(path.lexically_relative(parts.folder).string() +
+                               " was missing, changed or an older one; it was put back from the catalogue's copy");
+    }
+    return changed;
+  };
+  if (put_back(parts.folder / "vault.json", "vault.json", state.header_hash(), kMaxHeaderSize)) {
     const auto file = read_small_file(parts.folder / "vault.json", kMaxHeaderSize);
-    parts.keys.header = parse_header(*file, parts.environment.cost_floor);
-    parts.log = AuditLog::open(parts.folder / "audit", parts.keys.header.vault_id, parts.keys.header.audit_key,
-                               parts.environment);
+    auto& header = parts.keys.header;
+    header = parse_header(*file, parts.environment.cost_floor);
+    parts.log = AuditLog::open(parts.folder / "audit", header.vault_id, header.audit_key, parts.environment);
   }
-  const auto handover = handover_path(parts.folder, state.epoch());
-  if (put_back_if_changed(parts.catalog, handover, state.handover_hash(), kHandoverFileSize)) {
-    parts.warnings.push_back("handover/" + handover.filename().string() +
-                             " was missing or changed; it was put back from the catalogue's copy");
-  }
+  put_back(handover_path(parts.folder, state.epoch()), "handover", state.handover_hash(), kHandoverFileSize);
 }
 
 bool log_holds(const AuditLog& log, const LogCite& cite) {
@@ -147,11 +157,11 @@ void remove_old_case_files(const SessionParts& parts) {
   }
 }
 
-Slots::Found open_own_slot(const Path& folder, const Header& header, const Slots& slots, const SlotKey& key,
-                           const std::string& user) {
+std::vector<Slots::Found> open_own_slots(const Path& folder, const Header& header, const Slots& slots,
+                                         const SlotKey& key, const std::string& user) {
   auto found = slots.find(header, key);
-  if (found && found->contents.root == header.root_key) return std::move(*found);
-  if (found) {
+  if (!found.empty() && found.front().contents.root == header.root_key) return found;
+  if (!found.empty()) {
     throw Error(Errc::kDamaged, "vault.json is not the one this vault was made with: it was replaced",
                 "restore vault.json from a copy of the vault");
   }
@@ -165,7 +175,8 @@ Slots::Found open_own_slot(const Path& folder, const Header& header, const Slots
 std::unique_ptr<SessionParts> open_session(const Path& folder, const Header& header, const Environment& environment,
                                            const std::string& user, const SecretBytes& passphrase, Slots slots) {
   auto slot_key = derive_slot_key(header, user, passphrase);
-  const auto [index, slot] = open_own_slot(folder, header, slots, slot_key, user);
+  const auto found = open_own_slots(folder, header, slots, slot_key, user);
+  const auto& slot = found.front().contents;
   Identity identity{slot.user, SigningKey::from_seed(slot.signing_seed.clone()),
                     BoxKeyPair::from_secret(slot.box_secret.clone())};
   auto access = find_catalog_key(folder, header.vault_id, slot, identity);
@@ -175,23 +186,23 @@ std::unique_ptr<SessionParts> open_session(const Path& folder, const Header& hea
                 "ask an owner of the vault");
   }
   auto catalog = Catalog::open(folder / "catalog.db", access->key, access->epoch, header.vault_id, header.root_key);
-  check_me(catalog.state(), slot, slots.hash(index), public_half(identity, user));
+  const auto& counts = check_me(catalog.state(), slots, found, public_half(identity, user));
   check_handover(catalog.state(), access->handed, identity.id);
 
   auto state_key = state_key_of(access->key, header.vault_id);
   auto log = AuditLog::open(folder / "audit", header.vault_id, header.audit_key, environment);
-  auto parts = std::unique_ptr<SessionParts>(
-      new SessionParts{folder,
-                       environment,
-                       user,
-                       SessionKeys{header, std::move(slots), std::move(slot_key), index, slot.generation,
-                                   slot.catalog_epoch, std::move(access->key), access->epoch, std::move(state_key)},
-                       std::move(identity),
-                       BodyStore(folder / "bodies"),
-                       std::move(log),
-                       std::move(catalog),
-                       true,
-                       {}});
+  auto parts = std::unique_ptr<SessionParts>(new SessionParts{
+      folder,
+      environment,
+      user,
+      SessionKeys{header, std::move(slots), std::move(slot_key), counts.index, counts.contents.generation,
+                  counts.contents.catalog_epoch, std::move(access->key), access->epoch, std::move(state_key)},
+      std::move(identity),
+      BodyStore(folder / "bodies"),
+      std::move(log),
+      std::move(catalog),
+      true,
+      {}});
   check_freshness(*parts);
   put_back_files(*parts);
   remove_old_case_files(*parts);

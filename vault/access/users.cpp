@@ -82,8 +82,10 @@ void certify(Session& session, const PendingJoin& pending, Role role, const Role
   update.erase_blob(update.state().handover_hash());
   statement["handover"] = to_hex(update.put_blob(handover));
   update.append(statement, session.identity().signing);
+  update.announce_file("handover");
   update.commit();
   replace_file(handover_path(session.folder(), keys.catalog_epoch), handover);
+  session.catalog().set_finished("handover");
 }
 
 /// The objects of an audit entry that name records, or whole cases ("C-1").
@@ -143,6 +145,7 @@ void append_removal(Session& session, Catalog& target, const User& removed, Role
     next.header_file = encode_header(next.header, SigningKey::from_seed(role_keys.root->clone()));
     statement["header"] = to_hex(update.put_blob(*next.header_file));
     statement["role_keys"] = hand_out_role_keys(update, role_keys);
+    update.announce_file("vault.json");
   }
   next.handover = encode_handover(keys.header.vault_id, next.key, next.epoch, session.identity(),
                                   keys_of_active_users(update.state()));
@@ -173,6 +176,7 @@ void rotate_catalog(Session& session, const User& removed) {
   keys.slots.erase(removed.slot);
   if (next.header_file) {
     replace_file(session.folder() / "vault.json", *next.header_file);
+    session.catalog().set_finished("vault.json");
     keys.header = next.header;
     reopen_log(session);
   }

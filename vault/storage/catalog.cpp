@@ -14,6 +14,7 @@ namespace {
 constexpr int kSchemaVersion = 1;
 const std::string kSchema =
     std::string(kChainSchema) +
+    "CREATE TABLE unfinished(file TEXT PRIMARY KEY) STRICT;"
     "CREATE TABLE sealed(hash BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT;"
     "CREATE TABLE log_head(one INTEGER PRIMARY KEY CHECK(one = 1), size INTEGER NOT NULL, root BLOB NOT NULL) STRICT;";
 
@@ -97,6 +98,17 @@ std::optional<Bytes> Catalog::blob(const Sha256Digest& hash) const {
   return data;
 }
 
+bool Catalog::is_unfinished(std::string_view file) const {
+  auto query = database_.prepare("SELECT 1 FROM unfinished WHERE file = ?");
+  query.bind(1, file);
+  return query.step();
+}
+
+void Catalog::set_finished(std::string_view file) {
+  auto erase = database_.prepare("DELETE FROM unfinished WHERE file = ?");
+  erase.bind(1, file).run();
+}
+
 LogCite Catalog::log_head() const {
   auto query = database_.prepare("SELECT size, root FROM log_head");
   if (!query.step()) return {};
@@ -134,6 +146,11 @@ Sha256Digest Catalog::Update::put_blob(ByteView data) {
 void Catalog::Update::erase_blob(const Sha256Digest& hash) {
   auto erase = catalog_.database_.prepare("DELETE FROM sealed WHERE hash = ?");
   erase.bind(1, ByteView(hash)).run();
+}
+
+void Catalog::Update::announce_file(std::string_view file) {
+  auto insert = catalog_.database_.prepare("INSERT OR IGNORE INTO unfinished(file) VALUES(?)");
+  insert.bind(1, file).run();
 }
 
 void Catalog::Update::commit() {

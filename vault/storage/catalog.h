@@ -40,6 +40,9 @@ class Catalog {
     void append(const nlohmann::json& statement, const SigningKey& key);
     Sha256Digest put_blob(ByteView data);
     void erase_blob(const Sha256Digest& hash);
+    /// The file outside the catalogue is written after the commit: until set_finished its old content is no sign of
+    /// tampering.
+    void announce_file(std::string_view file);
     void commit();
 
    private:
@@ -50,6 +53,10 @@ class Catalog {
 
   /// nullopt when it is not there (erased, or lost). The content is checked against its hash. @throws Error{kDamaged}
   std::optional<Bytes> blob(const Sha256Digest& hash) const;
+
+  /// Whether a file that was announced still waits to be written: a crash came between.
+  bool is_unfinished(std::string_view file) const;
+  void set_finished(std::string_view file);
 
   /// The audit log as it was after the last access through this catalogue. Size 0 when never set.
   LogCite log_head() const;

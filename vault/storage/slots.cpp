@@ -1,5 +1,7 @@
 #include "vault/storage/slots.h"
 
+#include <algorithm>
+
 #include "crypto/aead.h"
 #include "crypto/random.h"
 #include "crypto/secret_layout.h"
@@ -105,13 +107,13 @@ Slots Slots::open(const Path& path) {
   return Slots(std::move(*file));
 }
 
-std::optional<Slots::Found> Slots::find(const Header& header, const SlotKey& key) const {
-  std::optional<Found> found;
+std::vector<Slots::Found> Slots::find(const Header& header, const SlotKey& key) const {
+  std::vector<Found> found;
   for (std::size_t index = 0; index < kSlotCount; ++index) {
     auto contents = open_slot(header, key, read(index));
-    if (!contents) continue;
-    if (!found || contents->generation > found->contents.generation) found = Found{index, std::move(*contents)};
+    if (contents) found.push_back({index, std::move(*contents)});
   }
+  std::ranges::stable_sort(found, std::greater(), [](const Found& f) { return f.contents.generation; });
   return found;
 }
 

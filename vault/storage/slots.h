@@ -1,5 +1,6 @@
 #pragma once
 #include <optional>
+#include <vector>
 
 #include "crypto/box.h"
 #include "crypto/hash.h"
@@ -46,8 +47,9 @@ class Slots {
     std::size_t index = 0;
     SlotContents contents;
   };
-  /// Tries all slots, always all (equal time); of several that open, the one of the highest generation.
-  std::optional<Found> find(const Header& header, const SlotKey& key) const;
+  /// Tries all slots, always all (equal time); those that open, the highest generation first. A crash can leave more
+  /// than one; the catalogue says which counts.
+  std::vector<Found> find(const Header& header, const SlotKey& key) const;
   SealedSlot read(std::size_t index) const;
   Sha256Digest hash(std::size_t index) const;
   /// In place, synced, read back past the cache where the system lets one. @throws Error{kInternal} when it reads back

@@ -59,7 +59,12 @@ class Scaffold {
   Scaffold& operator=(const Scaffold&) = delete;
   const Path& folder() const { return folder_; }
   void move_to(const Path& target) {
-    replace_by_rename(folder_, target);
+    try {
+      replace_by_rename(folder_, target);
+    } catch (const Error&) {
+      require_empty(target);  // another init may have been quicker: then that is what there is to say
+      throw;
+    }
     finished_ = true;
   }
 

@@ -78,6 +78,10 @@ class Verification {
       if (name != "log" && name != "reserve") note("audit/" + name, "not part of the vault");
     }
     note("audit/reserve", "space kept for a full disk; nothing depends on its content");
+    const auto reserve = File::open_for_reading(session_.folder() / "audit" / "reserve");
+    if (!reserve || reserve->size() < kAuditReserveSize) {
+      note("audit/reserve", "missing or smaller than it was made: a full disk used it up");
+    }
   }
 
   void check_slots() {

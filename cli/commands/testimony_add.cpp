@@ -31,6 +31,7 @@ Bytes read_text(int descriptor, const Environment& environment) {
 
 Bytes read_text_file(const std::string& path, const Environment& environment) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (descriptor < 0 && errno == EINTR) stop_if_interrupted(environment);  // a pipe that nobody writes to
   if (descriptor < 0) throw Error(Errc::kUsage, "cannot read " + path + ": " + std::strerror(errno));
   try {
     Bytes text = read_text(descriptor, environment);

@@ -83,6 +83,13 @@ bool put_back_if_changed(const Catalog& catalog, const Path& path, const Sha256D
     file.reset();  // longer than it may be: as good as missing
   }
   if (file && sha256(*file) == expected) return false;
+  if (std::filesystem::exists(std::filesystem::symlink_status(path)) &&
+      !std::filesystem::is_regular_file(std::filesystem::symlink_status(path))) {
+    throw Error(Errc::kDamaged,
+                path.filename().string() + " in " + path.parent_path().filename().string() + " is not a file",
+                "move it away, then repeat the command");
+  }
+  make_directory(path.parent_path());
   const auto copy = catalog.blob(expected);
   if (!copy)
     throw Error(Errc::kDamaged, "catalog.db: the copy of " + path.filename().string() + " is missing",
@@ -110,6 +117,9 @@ void put_back_files(SessionParts& parts) {
     parts.log = AuditLog::open(parts.folder / "audit", header.vault_id, header.audit_key, parts.environment);
   }
   put_back(handover_path(parts.folder, state.epoch()), "handover", state.handover_hash(), kHandoverFileSize);
+  for (const auto epoch : handover_epochs(parts.folder)) {
+    if (epoch < state.epoch()) remove_file(handover_path(parts.folder, epoch));  // left by a crash
+  }
 }
 
 bool log_holds(const AuditLog& log, const LogCite& cite) {

@@ -26,7 +26,6 @@ constexpr std::size_t kMaxJsonSize = kEntryPlainSize - kJsonAt;
 constexpr std::size_t kMaxDeviceSize = 16;
 constexpr std::string_view kSignatureDomain = "casevault/v1/audit-entry";
 constexpr int kLockTimeoutMs = 10'000;
-constexpr std::uint64_t kReserveSize = 1u << 20;
 constexpr std::uint64_t kReserveStep = 16u << 10;
 
 Bytes place(const VaultId& vault, std::uint64_t index) { return concat({vault, be64(index)}); }
@@ -84,7 +83,7 @@ std::optional<OpenedEntry> parse_entry(std::string_view json) {
 void AuditLog::create(const Path& folder) {
   File::create_new(folder / "log").sync();
   auto reserve = File::create_new(folder / "reserve");
-  reserve.allocate(kReserveSize);
+  reserve.allocate(kAuditReserveSize);
   reserve.sync();
 }
 

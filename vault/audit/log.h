@@ -22,6 +22,8 @@ struct AuditEvent {
   std::string outcome;
 };
 
+inline constexpr std::uint64_t kAuditReserveSize = 1u << 20;  // bytes of `audit/reserve`
+
 /// At most this many bytes of `objects` fit one entry.
 inline constexpr std::size_t kMaxAuditObjects = 56;
 

@@ -82,9 +82,17 @@ void check_states(Session& session, std::vector<Finding>& findings) {
 
 void check_entries(Session& session, const RoleKeys& keys, std::vector<Finding>& findings) {
   bool broken = false;  // every entry behind the first break follows another log, too
+  bool ours = false;    // from here on entries know a catalogue of this key; only failed unlocks know none
   session.log().read_all(
       keys.audit, session.state(), [&](std::uint64_t index, const std::optional<OpenedEntry>& entry) {
         const auto name = "audit entry " + std::to_string(index);
+        const bool readable = session.log().state_at(index, session.keys().state_key).has_value();
+        if (ours && !readable && entry && entry->by) {
+          findings.push_back(
+              {Finding::Weight::kBad, name,
+               "it was written over a catalogue with another key, after this one: catalog.db was rolled back"});
+        }
+        ours = ours || readable;
         if (!entry) {
           findings.push_back(
               {Finding::Weight::kBad, name, "it does not open: damaged, moved, or not written by casevault"});

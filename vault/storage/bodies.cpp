@@ -329,7 +329,9 @@ BodyStore::Reader BodyStore::open(const BodyRef& ref, std::uint64_t size_bytes) 
     fail_damaged(ref.name, "is shorter than its record says");
   }
   const Path path = path_of(ref.name);
-  if (type_of(path) == std::filesystem::file_type::symlink) fail_damaged(ref.name, "is a link");
+  const auto type = type_of(path);
+  const bool is_file = type == std::filesystem::file_type::regular || type == std::filesystem::file_type::not_found;
+  if (!is_file) fail_damaged(ref.name, "is something else than a file");
   auto file = File::open_for_reading(path);
   if (!file) fail_damaged(ref.name, "is missing");
   if (file->size() != sealed_payload_size(padme(whole_size)))

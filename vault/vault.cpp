@@ -147,6 +147,11 @@ Vault::Vault(Path folder, Environment environment, Header header)
     : folder_(std::move(folder)), environment_(std::move(environment)), header_(header) {}
 
 Vault Vault::open(const Path& folder, const Environment& environment) {
+  const auto status = std::filesystem::symlink_status(folder / "vault.json");
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    throw Error(Errc::kDamaged, "vault.json is something else than a file",
+                "restore vault.json from a copy of the vault");
+  }
   const auto file = read_small_file(folder / "vault.json", kMaxHeaderSize);
   if (!file) {
     if (std::filesystem::exists(folder / "slots") && std::filesystem::exists(folder / "audit")) {

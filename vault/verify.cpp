@@ -77,6 +77,14 @@ class Verification {
     for (const auto& name : list_directory(session_.folder() / "audit")) {
       if (name != "log" && name != "reserve") note("audit/" + name, "not part of the vault");
     }
+    std::set<std::string> databases;
+    for (const auto& [number, entry] : state_.cases()) {
+      const auto name = case_path({}, entry.id, entry.epoch).filename().string();
+      databases.insert({name, name + "-journal"});
+    }
+    for (const auto& name : list_directory(session_.folder() / "cases")) {
+      if (!databases.contains(name)) note("cases/" + name, "not part of the vault as it is now; nothing depends on it");
+    }
     note("audit/reserve", "space kept for a full disk; nothing depends on its content");
     const auto reserve = File::open_for_reading(session_.folder() / "audit" / "reserve");
     if (!reserve || reserve->size() < kAuditReserveSize) {

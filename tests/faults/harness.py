@@ -429,7 +429,7 @@ class Disk:
             os.remove(self.filler)
 
     def make_read_only(self, read_only):
-        subprocess.run(["mount", "-o", f"remount,{'ro' if read_only else 'rw'}", self.folder], check=True)
+        subprocess.run(["mount", "-o", f"remount,bind,{'ro' if read_only else 'rw'}", self.folder], check=True)
 
 
 # Running tests

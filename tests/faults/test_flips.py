@@ -330,7 +330,9 @@ class FileTest(Harmed):
                 shutil.rmtree(self.path(name))
                 self.check_named(self.office.verify(), name)
                 for command in READERS:
-                    self.check_reader(command)
+                    # The request of somebody who asked to join is lost with the folder.
+                    if not (name == "handover" and command[:2] == ("user", "list")):
+                        self.check_reader(command)
 
     def test_newer_format(self):
         header = read(self.path("vault.json"))

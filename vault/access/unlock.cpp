@@ -19,6 +19,11 @@ struct CatalogAccess {
   std::optional<HandedOver> handed;  // where the key came from, if not from the slot
 };
 
+bool is_file_or_missing(const Path& path) {
+  const auto status = std::filesystem::symlink_status(path);
+  return !std::filesystem::exists(status) || std::filesystem::is_regular_file(status);
+}
+
 /// The key that the catalogue as it lies there wants: the slot's, or one handed over since. nullopt: this user has
 /// none. A handover whose catalogue never came into place (a crash) is left alone: the file decides.
 std::optional<CatalogAccess> find_catalog_key(const Path& folder, const VaultId& vault, const SlotContents& slot,
@@ -30,6 +35,7 @@ std::optional<CatalogAccess> find_catalog_key(const Path& folder, const VaultId&
   const auto epochs = handover_epochs(folder);
   bool handed_any = false;
   for (const auto epoch : epochs) {
+    if (!is_file_or_missing(handover_path(folder, epoch))) continue;
     const auto file = read_small_file(handover_path(folder, epoch), kHandoverFileSize);
     auto handed = file ? find_handover(vault, *file, identity) : std::nullopt;
     if (!handed || handed->epoch != epoch) continue;
@@ -83,12 +89,6 @@ bool put_back_if_changed(const Catalog& catalog, const Path& path, const Sha256D
     file.reset();  // longer than it may be: as good as missing
   }
   if (file && sha256(*file) == expected) return false;
-  if (std::filesystem::exists(std::filesystem::symlink_status(path)) &&
-      !std::filesystem::is_regular_file(std::filesystem::symlink_status(path))) {
-    throw Error(Errc::kDamaged,
-                path.filename().string() + " in " + path.parent_path().filename().string() + " is not a file",
-                "move it away, then repeat the command");
-  }
   make_directory(path.parent_path());
   const auto copy = catalog.blob(expected);
   if (!copy)
@@ -102,6 +102,11 @@ void put_back_files(SessionParts& parts) {
   const auto& state = parts.catalog.state();
   const auto put_back = [&](const Path& path, const char* name, const Sha256Digest& expected, std::size_t max_size) {
     const bool unfinished = parts.catalog.is_unfinished(name);
+    if (!is_file_or_missing(path)) {
+      parts.warnings.push_back(path.lexically_relative(parts.folder).string() +
+                               " is something else than a file; move it away");
+      return false;
+    }
     const bool changed = put_back_if_changed(parts.catalog, path, expected, max_size);
     if (unfinished) parts.catalog.set_finished(name);
     if (changed && !unfinished) {
@@ -118,7 +123,8 @@ void put_back_files(SessionParts& parts) {
   }
   put_back(handover_path(parts.folder, state.epoch()), "handover", state.handover_hash(), kHandoverFileSize);
   for (const auto epoch : handover_epochs(parts.folder)) {
-    if (epoch < state.epoch()) remove_file(handover_path(parts.folder, epoch));  // left by a crash
+    if (epoch < state.epoch() && is_file_or_missing(handover_path(parts.folder, epoch)))
+      remove_file(handover_path(parts.folder, epoch));  // left by a crash
   }
 }
 

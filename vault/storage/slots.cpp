@@ -96,6 +96,7 @@ Slots Slots::open(const Path& path) {
     try {
       return File::open_for_update(path);
     } catch (const Error& error) {
+      if (error.code() == Errc::kUsage) return std::optional<File>();  // something else than a file lies there
       if (error.code() != Errc::kNotAllowed) throw;
       return File::open_for_reading(path);
     }

@@ -22,8 +22,7 @@ std::string record_label(std::int64_t case_number, RecordId record) {
 std::string object_ranges(std::int64_t case_number, std::vector<RecordId> records) {
   if (records.empty()) return case_label(case_number);
   std::ranges::sort(records);
-  const auto repeated = std::ranges::unique(records);
-  records.erase(repeated.begin(), repeated.end());
+  records.erase(std::unique(records.begin(), records.end()), records.end());
   std::string text;
   for (std::size_t first = 0, last = 0; first < records.size(); first = ++last) {
     while (last + 1 < records.size() && records[last + 1] == RecordId{records[first].kind, records[last].number + 1})
@@ -37,8 +36,8 @@ std::string to_date(std::int64_t time_ms) {
   using namespace std::chrono;
   const year_month_day day(floor<days>(sys_time<milliseconds>(milliseconds(time_ms))));
   char text[32];
-  std::snprintf(text, sizeof text, "%04d-%02u-%02u", static_cast<int>(day.year()), static_cast<unsigned>(day.month()),
-                static_cast<unsigned>(day.day()));
+  static_cast<void>(std::snprintf(text, sizeof text, "%04d-%02u-%02u", static_cast<int>(day.year()),
+                                  static_cast<unsigned>(day.month()), static_cast<unsigned>(day.day())));
   return text;
 }
 

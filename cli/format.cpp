@@ -155,6 +155,13 @@ std::string shell_word(std::string_view text) {
   return quoted + "'";
 }
 
+std::optional<std::uint64_t> parse_number(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
 std::optional<ByteRange> parse_range(std::string_view text) {
   const char* const end = text.data() + text.size();
   ByteRange range;

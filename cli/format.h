@@ -23,6 +23,9 @@ std::optional<std::int64_t> parse_time(std::string_view text);
 std::string size_for_people(std::uint64_t bytes);  ///< "0 B", "999 B", "1.2 kB", "300 MB": powers of 1000
 std::string count_of(std::uint64_t count, const char* one, const char* many);  ///< "1 file", "2 files"
 
+/// Decimal digits and nothing else.
+std::optional<std::uint64_t> parse_number(std::string_view text);
+
 /// `text` as one word of a shell, in quotes where it needs them: for hints, which are typed as they stand.
 std::string shell_word(std::string_view text);
 

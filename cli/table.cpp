@@ -22,6 +22,9 @@ std::vector<Command> make_table() {
   add(export_command());
   add(search_command());
   add(withdraw_command());
+  add_all(contact_commands());
+  add(share_command());
+  add(receive_command());
   add_all(audit_commands());
   add(verify_command());
   add(completion_command());
@@ -104,7 +107,7 @@ const char* meaning_of(Errc status) {
     case Errc::kNotAllowed:
       return "not allowed";
     case Errc::kNotFound:
-      return "no such case, record or user";
+      return "no such case, record, user or contact";
     case Errc::kDamaged:
       return "damaged or forged data, named";
     case Errc::kAuditUnavailable:

@@ -9,6 +9,7 @@
 #include "vault/access/role_keys.h"
 #include "vault/access/unlock.h"
 #include "vault/session_parts.h"
+#include "vault/sharing/organisation.h"
 #include "vault/storage/json.h"
 
 namespace casevault {
@@ -73,16 +74,22 @@ class Scaffold {
   bool finished_ = false;
 };
 
-/// The founding statement: the first owner, certified by the root key.
-nlohmann::json foundation(const UserKeys& owner, const VaultId& vault, const SigningKey& root, std::int64_t now_ms) {
-  const auto certificate = root.sign(kRootCertificateDomain, root_certificate_message(vault, owner));
-  return {{"kind", "found"},
+/// What every statement has, before there is a log.
+nlohmann::json common_fields(std::string_view kind, const UserKeys& owner, std::int64_t now_ms) {
+  return {{"kind", kind},
           {"by", to_hex(owner.id)},
           {"time", now_ms},
           {"log_size", 0},
-          {"log_root", to_hex(merkle_empty_root())},
-          {"user", user_to_json(owner)},
-          {"certificate", to_base64(certificate)}};
+          {"log_root", to_hex(merkle_empty_root())}};
+}
+
+/// The founding statement: the first owner, certified by the root key.
+nlohmann::json foundation(const UserKeys& owner, const VaultId& vault, const SigningKey& root, std::int64_t now_ms) {
+  const auto certificate = root.sign(kRootCertificateDomain, root_certificate_message(vault, owner));
+  auto statement = common_fields("found", owner, now_ms);
+  statement["user"] = user_to_json(owner);
+  statement["certificate"] = to_base64(certificate);
+  return statement;
 }
 
 }  // namespace
@@ -133,6 +140,10 @@ void Vault::create(const Path& folder, const NewVault& choices, const SecretByte
   statement["handover"] = to_hex(update.put_blob(handover));
   statement["role_keys"] = to_hex(update.put_blob(seal_role_keys(role_keys, owner.box)));
   update.append(statement, identity.signing);
+  OrganisationKeyRing organisation;
+  organisation.push_back(OrganisationKeys::random());
+  put_organisation_keys(update, common_fields("organisation", owner, environment.now_ms()), organisation,
+                        identity.signing);
   update.commit();
 
   const auto state_key = state_key_of(catalog_key, header.vault_id);

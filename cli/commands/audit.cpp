@@ -2,6 +2,7 @@
 #include "cli/commands/findings.h"
 #include "cli/json.h"
 #include "cli/session.h"
+#include "vault/audit/proof.h"
 
 namespace casevault {
 namespace {
@@ -9,6 +10,10 @@ namespace {
 const std::vector<Errc> kStatuses = {Errc::kNoVault,    Errc::kBusy,    Errc::kWrongPassphrase,
                                      Errc::kNotAllowed, Errc::kDamaged, Errc::kAuditUnavailable,
                                      Errc::kInterrupted};
+
+const std::vector<Errc> kProofStatuses = {Errc::kNoVault,          Errc::kBusy,     Errc::kWrongPassphrase,
+                                          Errc::kNotAllowed,       Errc::kNotFound, Errc::kDamaged,
+                                          Errc::kAuditUnavailable, Errc::kNoSpace,  Errc::kInterrupted};
 
 constexpr const char* kUserFilter = "filter-user";
 
@@ -69,6 +74,29 @@ int run_audit_verify(Invocation& call) {
   return status;
 }
 
+/// To --out FILE, which must not exist, or to standard output.
+void give_out(Invocation& call, const std::string& text) {
+  const auto file = call.value("out");
+  if (!file) return call.out().text(text);
+  write_new_file(*file, as_bytes(text));
+  call.out().note("written to " + *file);
+}
+
+int run_audit_checkpoint(Invocation& call) {
+  OpenVault vault(call);
+  give_out(call, make_checkpoint(vault.session()));
+  return 0;
+}
+
+int run_audit_prove(Invocation& call) {
+  const std::string& what = call.argument(0);
+  const auto entry = parse_number(what);
+  const auto record = entry ? ObjectName{} : record_argument(what);
+  OpenVault vault(call);
+  give_out(call, entry ? prove_entry(vault.session(), *entry) : prove_record(vault.session(), record));
+  return 0;
+}
+
 }  // namespace
 
 int print_findings(Invocation& call, const std::vector<Finding>& findings) {
@@ -112,6 +140,28 @@ std::vector<Command> audit_commands() {
                       "entry and checks its signature. Status 15 when something does not fit.",
        .statuses = kStatuses,
        .run = run_audit_verify},
+      {.name = "audit checkpoint",
+       .arguments = "",
+       .max_arguments = 0,
+       .summary = "sign the state of the log, for others to keep",
+       .description = "Prints a C2SP checkpoint: the number of entries and the tree's root, signed with the "
+                      "organisation's key. Whoever keeps\n"
+                      "it can prove later that the log was cut or changed. It tells nothing of what the entries say.",
+       .options = {{.name = "out", .value = "FILE", .help = "a new file, instead of standard output"}},
+       .statuses = kProofStatuses,
+       .run = run_audit_checkpoint},
+      {.name = "audit prove",
+       .arguments = "RECORD|ENTRY",
+       .min_arguments = 1,
+       .max_arguments = 1,
+       .summary = "disclose one entry, with a proof that it is in the log",
+       .description = "For owners. Writes a C2SP log proof with the opened entry: of the entry with that number, or of "
+                      "the one by which a record\n"
+                      "came into the vault. Whoever has the organisation's log key (`contact self`) can check it "
+                      "without casevault.",
+       .options = {{.name = "out", .value = "FILE", .help = "a new file, instead of standard output"}},
+       .statuses = kProofStatuses,
+       .run = run_audit_prove},
   };
 }
 

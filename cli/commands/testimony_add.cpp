@@ -1,47 +1,14 @@
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 
 #include "cli/commands/commands.h"
 #include "cli/commands/intake_report.h"
-#include "cli/descriptor.h"
 #include "cli/format.h"
 #include "cli/session.h"
+#include "cli/text_input.h"
 
 namespace casevault {
 namespace {
-
-/// Everything up to the end, at most kMaxTestimonySize. @throws Error: kUsage when it is longer, kInterrupted.
-Bytes read_text(int descriptor, const Environment& environment) {
-  Bytes text;
-  Bytes piece(64u << 10);
-  while (const std::size_t got = read_descriptor(descriptor, piece, environment.interrupted)) {
-    if (text.size() + got > kMaxTestimonySize) {
-      throw Error(Errc::kUsage, "the text is longer than a testimony may be: " + size_for_people(kMaxTestimonySize),
-                  "add it as a file: casevault add CASE PATH");
-    }
-    text.insert(text.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(got));
-  }
-  return text;
-}
-
-Bytes read_text_file(const std::string& path, const Environment& environment) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
-  if (descriptor < 0 && errno == EINTR) stop_if_interrupted(environment);  // a pipe that nobody writes to
-  if (descriptor < 0) throw Error(Errc::kUsage, "cannot read " + path + ": " + std::strerror(errno));
-  try {
-    Bytes text = read_text(descriptor, environment);
-    close(descriptor);
-    return text;
-  } catch (...) {
-    close(descriptor);
-    throw;
-  }
-}
 
 bool is_language(const std::string& text) {
   return (text.size() == 2 || text.size() == 3) &&
@@ -68,12 +35,13 @@ int run_testimony_add(Invocation& call) {
   const std::int64_t number = case_argument(call.argument(0));
   const TestimonyFacts facts = facts_of(call);
   const AddOptions options = {call.value_or("title", ""), call.values("tag"), ""};
-  const Environment& environment = call.process().environment;
   const std::string path = call.positional().size() > 1 ? call.argument(1) : "-";
   const bool from_input = path == "-";
   if (!from_input && !std::filesystem::exists(path)) throw Error(Errc::kUsage, "no such file: " + path);
   OpenVault vault(call);  // first: a wrong passphrase should not cost the words that were typed
-  const Bytes text = from_input ? read_text(STDIN_FILENO, environment) : read_text_file(path, environment);
+  const TextLimit limit = {kMaxTestimonySize, "the text is longer than a testimony may be",
+                           "add it as a file: casevault add CASE PATH"};
+  const Bytes text = read_text_input(path, limit, call.process().environment);
   const std::string name = from_input ? "testimony.txt" : std::filesystem::path(path).filename().string();
   print_added(call, add_testimony(vault.session(), number, text, name, facts, options));
   return 0;

@@ -4,6 +4,7 @@ Part of casevault_reader.py, the independent reader.
 """
 from dataclasses import dataclass, field
 
+import casevault_sharing
 from casevault_functions import (
     HASH, ID, NUMBER, SIGNATURE, TEXT, U32, USER, canonical, list_of, need, need_signature, one_of, shape, unbase64)
 
@@ -24,6 +25,7 @@ KINDS = {
     "grant": {"case": ID, "epoch": U32, "user": ID, "right": RIGHT, "key": HASH},
     "case-head": {"case": ID, "epoch": U32, "count": NUMBER, "hash": HASH},
     "close": {"case": ID},
+    **casevault_sharing.KINDS,
 }
 
 
@@ -73,10 +75,11 @@ class Case:
         return grants[-1] if grants else None
 
 
-class Catalogue:
+class Catalogue(casevault_sharing.Sharing):
     """Replays the catalogue's chain: each statement must be allowed by the state before it."""
 
     def __init__(self, chain, vault_id, root_key):
+        super().__init__()
         self.chain, self.vault_id, self.root_key = chain, vault_id, root_key
         self.users, self.cases = {}, {}  # by id
         need(len(chain) > 0, "catalogue: is empty")
@@ -153,6 +156,7 @@ class Catalogue:
         self.need_active(s["user"])
         need(s["user"] != s["by"], f"{self.what}: removes themselves")
         self.users[s["user"]].removed = s["log_size"]
+        self.sealed_keys.pop(s["user"], None)
 
     def on_epoch(self, s):
         self.need_owner(s)

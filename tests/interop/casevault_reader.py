@@ -131,7 +131,8 @@ CASE_KINDS = {
     "withdraw": {"case": ID, "epoch": U32, "record": TEXT, "reason": TEXT},
 }
 TESTIMONY = shape(consent=TEXT, language=TEXT, place=TEXT, taken_at=TEXT, witness=TEXT)
-DETAILS = shape(media_type=TEXT, modified=TIME, name=TEXT, name_bytes=HEX, salt=ID, sha256=HASH, size=NUMBER,
+ORIGIN = lambda value: value == "" or HASH(value)
+DETAILS = shape(media_type=TEXT, modified=TIME, name=TEXT, name_bytes=HEX, origin=ORIGIN, salt=ID, sha256=HASH, size=NUMBER,
                 tags=list_of(TEXT), testimony=lambda value: value is None or TESTIMONY(value), title=TEXT)
 
 

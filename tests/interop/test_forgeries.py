@@ -174,7 +174,7 @@ def catalogue_forgeries(s):
 
 
 def details(**own):
-    return canonical({"media_type": "text/plain", "modified": 0, "name": "forged", "name_bytes": "", "salt": "00" * 16,
+    return canonical({"media_type": "text/plain", "modified": 0, "name": "forged", "name_bytes": "", "origin": "", "salt": "00" * 16,
                       "sha256": SHA256(b"forged").hex(), "size": 6, "tags": [], "testimony": None, "title": "", **own})
 
 

@@ -9,7 +9,7 @@ readonly backports_file=/etc/apt/sources.list.d/casevault-backports
 # shellcheck disable=SC2034  # for the scripts that source this
 build_packages=(
   g++ cmake ninja-build pkg-config libsodium-dev libssl-dev libsqlcipher-dev libboost-program-options-dev
-  nlohmann-json3-dev libzxcvbn-dev
+  nlohmann-json3-dev libzxcvbn-dev libarchive-dev libutf8proc-dev libqrencode-dev
 )
 
 fail() {

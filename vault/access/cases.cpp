@@ -5,6 +5,7 @@
 #include "crypto/random.h"
 #include "vault/access/case_access.h"
 #include "vault/access/case_keys.h"
+#include "vault/access/new_case.h"
 #include "vault/access/role_keys.h"
 #include "vault/access/session_keys.h"
 #include "vault/records/reading.h"
@@ -57,13 +58,20 @@ std::int64_t new_case(Session& session, const std::string& title) {
   require_title(title);
   if (session.role() == Role::kAuditor) session.refuse("case-new", "", "auditors make no cases");
   session.record("case-new", "", "begun");
+  Catalog::Update update(session.catalog());
+  const auto number = append_new_case(session, update, title);
+  update.commit();
+  session.record("case-new", case_name(number));
+  return number;
+}
+
+std::int64_t append_new_case(Session& session, Catalog::Update& update, const std::string& title) {
   const auto id = random_array<16>();
   const auto key = CaseKey::random();
   const auto path = case_path(session.folder(), id, 1);
-  auto store = CaseStore::create(path, case_database_key(key, id, 1), id, BodyNameKey::random());
+  CaseStore::create(path, case_database_key(key, id, 1), id, BodyNameKey::random());
   sync_directory(path.parent_path());
 
-  Catalog::Update update(session.catalog());
   const auto number = static_cast<std::int64_t>(update.state().cases().size()) + 1;
   auto statement = new_statement(session, "case");
   statement["case"] = to_hex(id);
@@ -77,8 +85,6 @@ std::int64_t new_case(Session& session, const std::string& title) {
   epoch["grants"] = {
       {{"user", to_hex(session.user_id())}, {"right", to_string(Right::kManage)}, {"key", to_hex(own_key)}}};
   update.append(epoch, session.identity().signing);
-  update.commit();
-  session.record("case-new", case_name(number));
   return number;
 }
 

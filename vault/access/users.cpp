@@ -9,6 +9,8 @@
 #include "vault/access/role_keys.h"
 #include "vault/access/session_keys.h"
 #include "vault/audit/log.h"
+#include "vault/records/objects.h"
+#include "vault/sharing/organisation.h"
 #include "vault/storage/catalog.h"
 #include "vault/storage/json.h"
 
@@ -62,6 +64,7 @@ void require_free(const CatalogState& state, const std::string& name) {
 
 /// The one catalogue change that makes somebody a user.
 void certify(Session& session, const PendingJoin& pending, Role role, const RoleKeys& role_keys, std::size_t slot) {
+  const auto organisation = open_organisation_keys(session, "user-approve");
   const auto& keys = session.keys();
   Catalog::Update update(session.catalog());
   require_free(update.state(), pending.request.keys.name);
@@ -82,23 +85,16 @@ void certify(Session& session, const PendingJoin& pending, Role role, const Role
   update.erase_blob(update.state().handover_hash());
   statement["handover"] = to_hex(update.put_blob(handover));
   update.append(statement, session.identity().signing);
+  if (role != Role::kAuditor) {
+    auto key = new_statement(session, "organisation-key");
+    key["user"] = to_hex(pending.request.keys.id);
+    key["key"] = to_hex(update.put_blob(seal_organisation_keys(organisation, pending.request.keys.box)));
+    update.append(key, session.identity().signing);
+  }
   update.announce_file("handover");
   update.commit();
   replace_file(handover_path(session.folder(), keys.catalog_epoch), handover);
   session.catalog().set_finished("handover");
-}
-
-/// The objects of an audit entry that name records, or whole cases ("C-1").
-std::vector<std::string> object_names(const std::string& objects) {
-  std::vector<std::string> names;
-  std::size_t start = 0;
-  while (start < objects.size()) {
-    auto end = objects.find(", ", start);
-    if (end == std::string::npos) end = objects.size();
-    names.push_back(objects.substr(start, end - start));
-    start = end + 2;
-  }
-  return names;
 }
 
 std::int64_t case_number_of(const std::string& object) {
@@ -132,6 +128,8 @@ void append_removal(Session& session, Catalog& target, const User& removed, Role
   Catalog::Update update(target);
   auto removal = new_statement(session, "remove");
   removal["user"] = to_hex(removed.keys.id);
+  const auto organisation = update.state().sharing().sealed_keys_of(removed.keys.id);
+  if (organisation) update.erase_blob(*organisation);
   update.append(removal, session.identity().signing);
 
   auto statement = new_statement(session, "epoch");
@@ -332,7 +330,7 @@ std::vector<OpenedBefore> opened_by(Session& session, UserId user, std::int64_t 
                            static constexpr std::array<std::string_view, 7> kOpening = {
                                "list", "case-show", "show", "history", "cat", "export", "search"};
                            if (std::ranges::find(kOpening, entry->event.action) == kOpening.end()) return;
-                           for (const auto& name : object_names(entry->event.objects)) {
+                           for (const auto& name : split_object_list(entry->event.objects)) {
                              const auto number = case_number_of(name);
                              if (number == 0 || (case_number != 0 && number != case_number)) continue;
                              auto& names = opened[number];

@@ -5,6 +5,7 @@
 #include "crypto/aead.h"
 #include "crypto/kdf.h"
 #include "crypto/random.h"
+#include "vault/audit/disclosure.h"
 #include "vault/storage/json.h"
 #include "vault/text.h"
 
@@ -266,8 +267,17 @@ class SessionKeyReader {
   std::optional<AuditSessionKey> last_;
 };
 
+using FindKeys = std::function<const UserKeys*(const UserId&)>;
+
+FindKeys keys_in(const CatalogState& users) {
+  return [&users](const UserId& id) {
+    const auto* user = users.find_user(id);
+    return user == nullptr ? nullptr : &user->keys;
+  };
+}
+
 std::optional<OpenedEntry> open_entry(ByteView sealed, const AuditEntryKey& key, ByteView where,
-                                      const TreeHash& root_before, const CatalogState& users) {
+                                      const TreeHash& root_before, const FindKeys& find_keys) {
   const auto plain = aead_open_content(key, sealed, where);
   if (!plain || plain->size() != kEntryPlainSize) return std::nullopt;
   const ByteView bytes = *plain;
@@ -283,13 +293,38 @@ std::optional<OpenedEntry> open_entry(ByteView sealed, const AuditEntryKey& key,
     const bool unsigned_too = std::ranges::all_of(bytes.first(64), [](std::byte b) { return b == std::byte{0}; });
     return unsigned_too ? entry : std::nullopt;
   }
-  const auto* user = users.find_user(*entry->by);
+  const auto* keys = find_keys(*entry->by);
   entry->signature_checked =
-      user != nullptr && verify(user->keys.sign, kSignatureDomain, concat({where, root, json}), to_array<64>(bytes));
+      keys != nullptr && verify(keys->sign, kSignatureDomain, concat({where, root, json}), to_array<64>(bytes));
   return entry;
 }
 
 }  // namespace
+
+std::optional<OpenedEntry> open_disclosed(const DisclosedEntry& disclosed, const TreeHash& root_before) {
+  const ByteView record = disclosed.record;
+  if (as_text(record.first(kMagic.size())) != kMagic) return std::nullopt;
+  const auto find_keys = [&](const UserId& id) {
+    return disclosed.user && disclosed.user->id == id ? &*disclosed.user : nullptr;
+  };
+  auto entry = open_entry(record.subspan(kEntryAt), AuditEntryKey::from_bytes(disclosed.entry_key),
+                          place(disclosed.vault, disclosed.index), root_before, find_keys);
+  if (!entry || !entry->follows || (entry->by && !entry->signature_checked)) return std::nullopt;
+  return entry;
+}
+
+std::optional<AuditLog::Disclosure> AuditLog::disclosure(std::uint64_t index, const std::vector<BoxKeyPair>& keys,
+                                                         const CatalogState& users) const {
+  const auto record = record_at(index);
+  if (record.empty()) return std::nullopt;
+  SessionKeyReader sessions(keys);
+  const auto* session = sessions.open(ByteView(record).subspan(4, kSessionBoxSize));
+  if (session == nullptr) return std::nullopt;
+  auto key = entry_key(*session, index);
+  const auto entry = open_entry(ByteView(record).subspan(kEntryAt), key, place(vault_, index), {}, keys_in(users));
+  if (!entry) return std::nullopt;
+  return Disclosure{to_array<kAuditRecordSize>(record), std::move(key), entry->by};
+}
 
 void AuditLog::read_all(const std::vector<BoxKeyPair>& keys, const CatalogState& users, const Visitor& visit) const {
   SessionKeyReader sessions(keys);
@@ -301,7 +336,8 @@ void AuditLog::read_all(const std::vector<BoxKeyPair>& keys, const CatalogState&
       const auto* session = sessions.open(ByteView(record).subspan(4, kSessionBoxSize));
       const auto where = place(vault_, index);
       if (session != nullptr)
-        entry = open_entry(ByteView(record).subspan(kEntryAt), entry_key(*session, index), where, before.root(), users);
+        entry = open_entry(ByteView(record).subspan(kEntryAt), entry_key(*session, index), where, before.root(),
+                           keys_in(users));
     }
     visit(index, entry);
     before.append(leaves_[index]);

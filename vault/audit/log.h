@@ -69,6 +69,18 @@ class AuditLog {
   /// The head that record `index` was written under.
   std::optional<ChainHead> state_at(std::uint64_t index, const StateKey& key) const;
 
+  /// Of the records, in order.
+  std::span<const TreeHash> leaf_hashes() const { return leaves_; }
+  /// A record and the key that opens the entry in it and no other. nullopt when none of `keys` opens it.
+  /// @pre index < head().size
+  struct Disclosure {
+    ByteArray<kAuditRecordSize> record{};
+    AuditEntryKey entry_key;
+    std::optional<UserId> by;  // none where nobody was unlocked
+  };
+  std::optional<Disclosure> disclosure(std::uint64_t index, const std::vector<BoxKeyPair>& keys,
+                                       const CatalogState& users) const;
+
   /// Every record in order; nullopt for one that was not sealed to any of `keys`, or is damaged.
   using Visitor = std::function<void(std::uint64_t index, const std::optional<OpenedEntry>& entry)>;
   void read_all(const std::vector<BoxKeyPair>& keys, const CatalogState& users, const Visitor& visit) const;

@@ -81,9 +81,9 @@ std::string tags_to_json(const std::vector<std::string>& tags) {
 std::string encode(const VersionDetails& details) {
   return R"({"media_type":)" + json_string(details.media_type) + R"(,"modified":)" +
          std::to_string(details.modified_ms) + R"(,"name":)" + json_string(details.name) + R"(,"name_bytes":")" +
-         to_hex(as_bytes(details.name_bytes)) + R"(","salt":")" + to_hex(random_array<16>()) + R"(","sha256":")" +
-         to_hex(details.sha256) + R"(","size":)" + std::to_string(details.size) + R"(,"tags":)" +
-         tags_to_json(details.tags) + R"(,"testimony":)" +
+         to_hex(as_bytes(details.name_bytes)) + R"(","origin":")" + (details.origin ? to_hex(*details.origin) : "") +
+         R"(","salt":")" + to_hex(random_array<16>()) + R"(","sha256":")" + to_hex(details.sha256) + R"(","size":)" +
+         std::to_string(details.size) + R"(,"tags":)" + tags_to_json(details.tags) + R"(,"testimony":)" +
          (details.testimony ? facts_to_json(*details.testimony) : "null") + R"(,"title":)" +
          json_string(details.title) + "}";
 }
@@ -148,6 +148,9 @@ VersionDetails parse_details(std::string_view text, const std::string& what) {
   details.sha256 = fields.hex<32>("sha256");
   details.modified_ms = fields.time("modified");
   fields.hex<16>("salt");
+  const auto origin = fields.text("origin");
+  details.origin = array_from_hex<32>(origin);
+  if (!origin.empty() && !details.origin) fields.fail();
   const json& testimony = fields.any("testimony");
   if (!testimony.is_null()) details.testimony = facts_from_json(testimony, what);
   fields.end();

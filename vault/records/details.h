@@ -8,9 +8,9 @@
 namespace casevault {
 
 // The details of a version as they are kept (docs/format.md section 8): a canonical JSON object with the keys
-// "media_type", "modified", "name", "name_bytes", "salt", "sha256", "size", "tags", "testimony" (null for evidence) and
-// "title". Its SHA-256 stands in the signed statement; the random salt keeps that hash from confirming a guess once the
-// details are erased.
+// "media_type", "modified", "name", "name_bytes", "origin", "salt", "sha256", "size", "tags", "testimony" (null for
+// evidence) and "title". Its SHA-256 stands in the signed statement; the random salt keeps that hash from confirming a
+// guess once the details are erased.
 
 // Bytes of UTF-8 each.
 inline constexpr std::size_t kMaxNameSize = 16384;
@@ -31,11 +31,11 @@ VersionDetails parse_details(std::string_view json, const std::string& what);
 struct PreparedVersion {
   std::string details;  // JSON
   Sha256Digest details_hash{};
-  Sha256Digest sha256{};   // of the content
-  std::string index_text;  // folded words of the details and of the content
-  bool has_text = false;   // some of `index_text` is of the content
-  std::optional<std::string>
-      text;  // the content's searchable text where it cannot be had from the content again: it is in a body
+  Sha256Digest sha256{};            // of the content
+  std::string index_text;           // folded words of the details and of the content
+  bool has_text = false;            // some of `index_text` is of the content
+  std::optional<std::string> text;  // the content's searchable text, where the content is in a body
+  std::optional<Origin> origin;     // of what came in a bundle: its hops are those that the details name
 };
 /// `text` is what of the content can be searched, beyond the details; may be empty. @throws Error{kUsage} as
 /// encode_details.

@@ -13,12 +13,12 @@ constexpr std::size_t kMaxBodies = 64;             // each holds a descriptor
 constexpr std::uint64_t kMaxHeldBytes = 8u << 20;  // two batches are in memory
 constexpr std::uint64_t kMaxBodyBytes = 1u << 30;  // on the disk; so that much is reported at a time
 
-bool is_full(const Batch& batch) {
-  return batch.files.size() >= kMaxFiles || batch.bodies.size() >= kMaxBodies || batch.held_bytes >= kMaxHeldBytes ||
-         batch.body_bytes >= kMaxBodyBytes || batch.skipped.size() >= kMaxFiles;
-}
-
 }  // namespace
+
+bool Batch::is_full() const {
+  return files.size() >= kMaxFiles || bodies.size() >= kMaxBodies || held_bytes >= kMaxHeldBytes ||
+         body_bytes >= kMaxBodyBytes || skipped.size() >= kMaxFiles;
+}
 
 ContentView Batch::content_of(const ReadyFile& file) const {
   if (!file.body) return {file.content};
@@ -73,7 +73,7 @@ void Gatherer::read_all() {
   for (const auto& file : list_.files()) {
     if (stop_) return;
     reader.read(file, batch);
-    if (!is_full(batch)) continue;
+    if (!batch.is_full()) continue;
     reader.finish_batch(batch);
     hand_over(std::exchange(batch, {}));
   }

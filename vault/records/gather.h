@@ -41,6 +41,8 @@ struct Batch {
   std::uint64_t body_bytes = 0;   // in bodies
 
   ContentView content_of(const ReadyFile& file) const;
+  /// Time to commit it: memory, descriptors, or what would be lost by an interruption.
+  bool is_full() const;
 };
 
 /// Reads files on a thread of its own, one batch ahead of whoever takes the batches.

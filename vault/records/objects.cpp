@@ -32,6 +32,31 @@ std::string object_ranges(std::int64_t case_number, std::vector<RecordId> record
   return text;
 }
 
+std::vector<std::string> split_object_list(std::string_view objects) {
+  constexpr std::string_view kSeparator = ", ";
+  std::vector<std::string> names;
+  while (!objects.empty()) {
+    const auto end = std::min(objects.find(kSeparator), objects.size());
+    names.emplace_back(objects.substr(0, end));
+    objects.remove_prefix(std::min(end + kSeparator.size(), objects.size()));
+  }
+  return names;
+}
+
+std::vector<RecordRun> record_runs(std::string_view objects) {
+  std::vector<RecordRun> runs;
+  for (const auto& name : split_object_list(objects)) {
+    const auto dots = name.find("..");
+    const auto first = parse_object_name(name.substr(0, dots));
+    if (!first || !first->record) continue;
+    const auto last = dots == std::string::npos
+                          ? first
+                          : parse_object_name(case_label(first->case_number) + "/" + name.substr(dots + 2));
+    if (last && last->record) runs.push_back({first->case_number, *first->record, *last->record});
+  }
+  return runs;
+}
+
 std::string to_date(std::int64_t time_ms) {
   using namespace std::chrono;
   const year_month_day day(floor<days>(sys_time<milliseconds>(milliseconds(time_ms))));

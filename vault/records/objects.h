@@ -14,6 +14,20 @@ std::string record_label(std::int64_t case_number, RecordId record);  // "C-1/E-
 /// For the audit log: in order, runs drawn together, "C-1/E-3..E-90, C-1/T-1"; the case alone where there are none.
 std::string object_ranges(std::int64_t case_number, std::vector<RecordId> records);
 
+/// The objects of an audit entry, as object_ranges and the like put them together.
+std::vector<std::string> split_object_list(std::string_view objects);
+/// Records of one case and kind, from the first to the last.
+struct RecordRun {
+  std::int64_t case_number = 0;
+  RecordId first;
+  RecordId last;
+  bool holds(std::int64_t number, RecordId record) const {
+    return number == case_number && first <= record && record <= last && record.kind == first.kind;
+  }
+};
+/// The records among them.
+std::vector<RecordRun> record_runs(std::string_view objects);
+
 /// "2026-03-04", UTC, of Unix milliseconds.
 std::string to_date(std::int64_t time_ms);
 

@@ -48,7 +48,14 @@ struct VersionDetails {
   Sha256Digest sha256{};
   std::int64_t modified_ms = 0;  // of the file added, Unix milliseconds; 0 when there is none
   std::optional<TestimonyFacts> testimony;
+  std::optional<Sha256Digest> origin;  // of what other organisations say of it (Origin::hops); none for our own
   bool operator==(const VersionDetails&) const = default;
+};
+
+/// Where a version that came in a bundle comes from (docs/format.md section 12): canonical JSON texts, kept with it.
+struct Origin {
+  std::string hops;    // its hash is in the signed details
+  std::string vaults;  // certificates, which carry their own signatures
 };
 
 /// One version of a record as the case's chain tells it.

@@ -13,6 +13,8 @@ constexpr RowCheck kChecks[] = {
     {"SELECT count(*) FROM contents WHERE change NOT IN (SELECT change FROM versions)",
      "content that belongs to no version"},
     {"SELECT count(*) FROM texts WHERE change NOT IN (SELECT change FROM versions)", "text that belongs to no version"},
+    {"SELECT count(*) FROM origins WHERE change NOT IN (SELECT change FROM versions)",
+     "origins that belong to no version"},
     {"SELECT count(*) FROM versions WHERE change NOT IN (SELECT number FROM changes)", "versions without a statement"},
     {"SELECT count(*) FROM meta WHERE key NOT IN ('case', 'body-names')", "settings that casevault does not know"},
 };
@@ -26,10 +28,10 @@ std::int64_t count(const CaseStore& store, const char* sql) {
 /// Whether anything of a withdrawn version's details or content is still there.
 bool left_over(const CaseStore& store, std::uint64_t change) {
   auto query = store.database().prepare(
-      "SELECT EXISTS(SELECT 1 FROM versions WHERE change = ?1 AND (details IS NOT NULL OR sha256 IS NOT NULL OR body "
-      "IS "
-      "NOT NULL OR file_key IS NOT NULL)) OR EXISTS(SELECT 1 FROM contents WHERE change = ?1) OR EXISTS(SELECT 1 FROM "
-      "texts WHERE change = ?1)");
+      "SELECT EXISTS(SELECT 1 FROM versions WHERE change = ?1"
+      " AND (details IS NOT NULL OR sha256 IS NOT NULL OR body IS NOT NULL OR file_key IS NOT NULL))"
+      " OR EXISTS(SELECT 1 FROM contents WHERE change = ?1) OR EXISTS(SELECT 1 FROM texts WHERE change = ?1)"
+      " OR EXISTS(SELECT 1 FROM origins WHERE change = ?1)");
   query.bind(1, static_cast<std::int64_t>(change));
   query.step();
   return query.integer(0) != 0;

@@ -20,6 +20,8 @@ constexpr const char* kTables =
     "CREATE INDEX versions_sha256 ON versions(sha256) WHERE sha256 IS NOT NULL;"
     "CREATE INDEX versions_body ON versions(body) WHERE body IS NOT NULL;"
     "CREATE TABLE contents(change INTEGER PRIMARY KEY REFERENCES versions(change), data BLOB NOT NULL) STRICT;"
+    "CREATE TABLE origins(change INTEGER PRIMARY KEY REFERENCES versions(change), hops TEXT NOT NULL,"
+    " vaults TEXT NOT NULL) STRICT;"
     "CREATE TABLE texts(change INTEGER PRIMARY KEY REFERENCES versions(change), text TEXT) STRICT;";
 
 // Measured on 20,000 texts: with the defaults (1 MiB, merging as it goes) filling the index takes twice as long.
@@ -136,6 +138,31 @@ Change CaseStore::change(std::uint64_t number) const {
 ContentRef CaseStore::content(const Version& version) const {
   require(version.details.has_value(), "a withdrawn version has no content");
   return ContentRows(database_).content(version);
+}
+
+std::string CaseStore::details_text(const Version& version) const {
+  auto query = database_.prepare("SELECT details FROM versions WHERE change = ?");
+  query.bind(1, static_cast<std::int64_t>(version.change));
+  const auto label = version_label(version.record, version.number);
+  if (query.step() && !query.is_null(0)) {
+    auto text = query.text(0);
+    if (sha256(as_bytes(text)) == parse_statement(change(version.change).statement, label).details) return text;
+  }
+  throw Error(Errc::kDamaged, label + " is damaged: its details are not what was signed", "casevault verify");
+}
+
+std::optional<Origin> CaseStore::origin(const Version& version) const {
+  require(version.details.has_value(), "a withdrawn version has no origin");
+  if (!version.details->origin) return std::nullopt;
+  auto query = database_.prepare("SELECT hops, vaults FROM origins WHERE change = ?");
+  query.bind(1, static_cast<std::int64_t>(version.change));
+  if (query.step()) {
+    Origin origin{query.text(0), query.text(1)};
+    if (sha256(as_bytes(origin.hops)) == *version.details->origin) return origin;
+  }
+  throw Error(Errc::kDamaged,
+              version_label(version.record, version.number) + " is damaged: where it comes from is lost or changed",
+              "casevault verify");
 }
 
 std::vector<CaseStore::Part> CaseStore::neighbours_of(RecordId record) const {

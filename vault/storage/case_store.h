@@ -68,6 +68,11 @@ class CaseStore {
   std::optional<Place> find_content(const Sha256Digest& sha256) const;
   /// Of a version not withdrawn. @throws Error{kDamaged} when it is missing.
   ContentRef content(const Version& version) const;
+  /// Where a version of another organisation comes from; nullopt for our own. The hops are those that were signed for.
+  /// @throws Error{kDamaged}
+  std::optional<Origin> origin(const Version& version) const;
+  /// The canonical JSON of a version's details, as it was signed. @throws Error{kDamaged}
+  std::string details_text(const Version& version) const;
   /// The change that holds a version, for checking its signature.
   Change change(std::uint64_t number) const;
   /// Numbers of the changes that withdraw a record.

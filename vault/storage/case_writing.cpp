@@ -87,6 +87,8 @@ class RowWriter {
     write_version(number, row);
     if (row.content.body == nullptr) content_.bind(1, number).bind(2, row.content.bytes).run();
     write_text(number, *row.version);
+    if (const auto& origin = row.version->origin)
+      origin_.bind(1, number).bind(2, std::string_view(origin->hops)).bind(3, std::string_view(origin->vaults)).run();
   }
 
  private:
@@ -102,6 +104,7 @@ class RowWriter {
   Statement content_ = database_.prepare("INSERT INTO contents(change, data) VALUES(?, ?)");
   Statement text_ = database_.prepare("INSERT INTO texts(change, text) VALUES(?, ?)");
   Statement index_ = database_.prepare("INSERT INTO search(rowid, text) VALUES(?, ?)");
+  Statement origin_ = database_.prepare("INSERT INTO origins(change, hops, vaults) VALUES(?, ?, ?)");
 };
 
 void RowWriter::write_change(const Change& change) {

@@ -65,14 +65,15 @@ void CatalogState::apply(const Change& change, bool check_signature) {
         {"grant", &CatalogState::grant},    {"case-head", &CatalogState::case_head},
         {"close", &CatalogState::close},
     };
+    const bool is_sharing = SharingState::knows(context.kind);
     const auto handler = kHandlers.find(context.kind);
-    context.require(handler != kHandlers.end(), "its kind is unknown");
+    context.require(is_sharing || handler != kHandlers.end(), "its kind is unknown");
     // Checked before the handler changes anything; users keep their keys for ever, so the author's are still the right
     // ones.
     if (check_signature) {
       context.require(verify_change(vault_, change, author->keys.sign), "its signature is not its author's");
     }
-    (this->*handler->second)(context);
+    is_sharing ? sharing(context) : (this->*handler->second)(context);
   }
   context.fields.end();
   head_ = change.head();
@@ -145,6 +146,7 @@ void CatalogState::remove_user(Context& c) {
   found->second.removed_ms = c.time_ms;
   found->second.removed_log_size = c.cite.size;
   former_slots_.push_back(found->second.slot_hash);
+  sharing_.forget_keys_of(id);
   removal_open_ = true;
 }
 
@@ -276,6 +278,14 @@ void CatalogState::close(Context& c) {
   c.require(own != nullptr && own->right == Right::kManage && !entry.closed, "its author may not close the case");
   entry.closed = true;
   entry.closed_log_size = c.cite.size;
+}
+
+void CatalogState::sharing(Context& c) {
+  std::vector<UserId> may_hold_keys;
+  for (const auto* user : active_users()) {
+    if (user->role != Role::kAuditor) may_hold_keys.push_back(user->keys.id);
+  }
+  sharing_.apply(c.kind, c.fields, {c.by, find_user(c.by)->role, c.time_ms}, may_hold_keys);
 }
 
 const User* CatalogState::find_user(const UserId& id) const {

@@ -7,14 +7,9 @@
 #include "crypto/merkle.h"
 #include "vault/access/identity.h"
 #include "vault/storage/chain.h"
+#include "vault/storage/sharing_state.h"
 
 namespace casevault {
-
-/// A state of the audit log that a signed statement was made after.
-struct LogCite {
-  std::uint64_t size = 0;  // entries
-  TreeHash root{};
-};
 
 struct User {
   UserKeys keys;
@@ -68,6 +63,7 @@ struct CaseEntry {
 ///   grant       case, epoch, user, right, key; by somebody who may manage
 ///   case-head   case, epoch, count, hash; by somebody who may add
 ///   close       case; by somebody who may manage
+///   organisation, organisation-key, contact, contact-remove, share, receipt, receive: SharingState
 class CatalogState {
  public:
   CatalogState(const VaultId& vault, const VerifyKey& root) : vault_(vault), root_(root) {}
@@ -86,6 +82,8 @@ class CatalogState {
   const std::map<UserId, User>& users() const { return users_; }
   const std::map<std::int64_t, CaseEntry>& cases() const { return cases_; }
   const LogCite& last_cite() const { return last_cite_; }
+  /// The organisation's own keys, its contacts, bundles.
+  const SharingState& sharing() const { return sharing_; }
   /// Hashes of slots that were given up; none of them should lie in the file any more.
   const std::vector<Sha256Digest>& former_slots() const { return former_slots_; }
 
@@ -119,6 +117,7 @@ class CatalogState {
   void grant(Context& context);
   void case_head(Context& context);
   void close(Context& context);
+  void sharing(Context& context);
   CaseEntry& case_of(Context& context);
   void take_slot(Context& context, User& user);
   bool slot_is_taken(std::size_t slot) const;
@@ -136,6 +135,7 @@ class CatalogState {
   std::map<UserId, User> users_;
   std::vector<Sha256Digest> former_slots_;
   std::map<std::int64_t, CaseEntry> cases_;
+  SharingState sharing_;
 };
 
 nlohmann::json user_to_json(const UserKeys& keys);

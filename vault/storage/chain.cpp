@@ -26,9 +26,13 @@ Change change_from_row(const Statement& row, const std::string& where) {
 
 }  // namespace
 
+Change link_change(const ChainHead& previous, std::string statement, const Signature& signature) {
+  const auto hash = change_hash(previous, statement);
+  return {previous.count + 1, std::move(statement), signature, hash};
+}
+
 Change sign_change(const ChainScope& scope, const ChainHead& previous, std::string statement, const SigningKey& key) {
-  Change change{previous.count + 1, std::move(statement), {}, {}};
-  change.hash = change_hash(previous, change.statement);
+  auto change = link_change(previous, std::move(statement), {});
   change.signature = key.sign(kDomain, signed_message(scope, change.head()));
   return change;
 }

@@ -31,6 +31,8 @@ struct Change {
 using ChainScope = ByteArray<16>;
 
 Change sign_change(const ChainScope& scope, const ChainHead& previous, std::string statement, const SigningKey& key);
+/// A change as somebody else tells it: the hash follows from what it links to. Authenticates nothing.
+Change link_change(const ChainHead& previous, std::string statement, const Signature& signature);
 [[nodiscard]] bool verify_change(const ChainScope& scope, const Change& change, const VerifyKey& key);
 
 /// The table `changes` of a database. Reading checks that the hashes link, not the signatures.

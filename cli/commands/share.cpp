@@ -70,7 +70,7 @@ int run_share(Invocation& call) {
     call.out().note("the bundle tells nothing of the audit log: only an owner can disclose entries of it");
   call.out().note("with stock tools: age -d -i key.txt " + shell_word(request.out.filename().string()) +
                   " | tar x && cd bag && sha256sum -c manifest-sha256.txt && minisign -Vm tagmanifest-sha256.txt -P " +
-                  result.sign);
+                  result.sign + " && sha256sum -c tagmanifest-sha256.txt");
   return 0;
 }
 

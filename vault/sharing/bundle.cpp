@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kDomain = "casevault/v1/bundle";
 constexpr int kFormat = 1;
-const std::string kWhat = "casevault/bundle.json";
+constexpr const char* kWhat = "casevault/bundle.json";
 
 const nlohmann::json& list_from(Fields& fields, const char* key, std::size_t max) {
   const auto& list = fields.any(key);
@@ -68,7 +68,7 @@ Bundle bundle_from(Fields& fields) {
   for (const auto& item : list_from(fields, "records", kMaxBundleRecords)) {
     Fields record(item, kWhat);
     auto path = record.text("path");
-    bundle.records.push_back({path, hops_from_json(record.any("hops"), kWhat + ": " + escape_for_display(path))});
+    bundle.records.push_back({path, hops_from_json(record.any("hops"), std::string(kWhat) + ": " + escape_for_display(path))});
     record.end();
   }
   if (bundle.note.size() > kMaxNoteToPartner || !is_utf8(bundle.note)) fields.fail();
@@ -94,35 +94,48 @@ ByteArray<32> recipient_mark(const ByteArray<16>& salt, std::string_view age) {
   return blake2b_256({as_bytes("casevault/v1/bundle-recipient"), salt, as_bytes(age)});
 }
 
-std::string encode_bundle(const Bundle& bundle, const SigningKey& key) {
-  auto object = without_signature(bundle);
-  object["signature"] = to_base64(key.sign(kDomain, as_bytes(object.dump())));
+SignedBundle sign_bundle(Bundle bundle, const SigningKey& key) {
+  const auto signature = key.sign(kDomain, as_bytes(without_signature(bundle).dump()));
+  return {std::move(bundle), signature};
+}
+
+std::string encode_bundle(const SignedBundle& bundle) {
+  auto object = without_signature(bundle.bundle);
+  object["signature"] = to_base64(bundle.signature);
   return object.dump();
 }
 
-CheckedBundle parse_bundle(std::string_view text) {
-  auto object = parse_canonical(text, kWhat);
+SignedBundle parse_bundle(std::string_view text) {
+  const auto object = parse_canonical(text, kWhat);
   Fields fields(object, kWhat);
   if (fields.text("casevault") != "bundle") fields.fail();
   if (fields.count("format") != kFormat) {
-    throw Error(Errc::kDamaged, kWhat + " is of a newer format; this casevault reads format 1",
+    throw Error(Errc::kDamaged, std::string(kWhat) + " is of a newer format; this casevault reads format 1",
                 "install a newer casevault");
   }
   const auto signature = from_base64(fields.text("signature"));
-  CheckedBundle checked{.bundle = bundle_from(fields), .vaults = {}};
+  SignedBundle bundle{bundle_from(fields), {}};
   fields.end();
+  if (!signature || signature->size() != bundle.signature.size()) fields.fail();
+  bundle.signature = to_array<64>(*signature);
+  return bundle;
+}
+
+CheckedBundle check_bundle(SignedBundle signed_bundle) {
+  const auto message = without_signature(signed_bundle.bundle).dump();
+  CheckedBundle checked{std::move(signed_bundle.bundle), {}};
   for (const auto& certificates : checked.bundle.vaults) {
-    const auto what = kWhat + ": the vault " + to_hex(certificates.vault);
-    if (!checked.vaults.emplace(certificates.vault, ForeignVault(certificates, what)).second) fields.fail();
+    const auto what = std::string(kWhat) + ": the vault " + to_hex(certificates.vault);
+    if (!checked.vaults.emplace(certificates.vault, ForeignVault(certificates, what)).second)
+      throw Error(Errc::kDamaged, what + " stands in it twice");
   }
   const auto sender = checked.vaults.find(checked.bundle.vault);
   const auto* person = sender == checked.vaults.end() ? nullptr : sender->second.find(checked.bundle.by);
-  object.erase("signature");
-  const bool signed_by_person = person != nullptr && person->role != Role::kAuditor && signature &&
-                                signature->size() == 64 &&
-                                verify(person->keys.sign, kDomain, as_bytes(object.dump()), to_array<64>(*signature));
-  if (!signed_by_person)
-    throw Error(Errc::kDamaged, kWhat + " is forged or damaged: its signature is not its author's");
+  const bool signed_by_person = person != nullptr && person->role != Role::kAuditor &&
+                                verify(person->keys.sign, kDomain, as_bytes(message), signed_bundle.signature);
+  if (!signed_by_person) {
+    throw Error(Errc::kDamaged, std::string(kWhat) + " is forged or damaged: its signature is not its author's");
+  }
   return checked;
 }
 

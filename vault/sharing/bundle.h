@@ -52,18 +52,25 @@ struct Bundle {
   std::vector<BundleRecord> records;
 };
 
-/// Canonical JSON, signed by `key`, that of `bundle.by`.
-std::string encode_bundle(const Bundle& bundle, const SigningKey& key);
+/// A bundle.json as it is written: canonical JSON.
+struct SignedBundle {
+  Bundle bundle;
+  Signature signature{};  // of `bundle.by`
+};
+SignedBundle sign_bundle(Bundle bundle, const SigningKey& key);
+std::string encode_bundle(const SignedBundle& bundle);
+/// Strict: what encode_bundle writes and nothing else. Authenticates nothing. @throws Error{kDamaged}
+SignedBundle parse_bundle(std::string_view text);
 
-/// A bundle.json that was read and checked in itself.
+/// A bundle.json that was checked in itself.
 struct CheckedBundle {
   Bundle bundle;
   std::map<VaultId, ForeignVault> vaults;
   const ForeignVault& sender() const { return vaults.at(bundle.vault); }
   ForeignVault& sender_to_update() { return vaults.at(bundle.vault); }
 };
-/// Strict. Checks certificates and the signature of who shared it. What it does not check: whose keys these are, the
-/// hops of the records, whether that person had been removed. @throws Error{kDamaged}
-CheckedBundle parse_bundle(std::string_view text);
+/// Checks the certificates and the signature of who shared it. What it does not check: whose keys these are, the hops of
+/// the records, whether that person had been removed. @throws Error{kDamaged}
+CheckedBundle check_bundle(SignedBundle bundle);
 
 }  // namespace casevault

@@ -55,7 +55,7 @@ class BundleCheck {
 
 BundleFacts BundleCheck::run(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   facts_.id = head_.id;
-  if (!head_.bundle_json.empty()) facts_.bundle = parse_bundle(head_.bundle_json);
+  if (!head_.bundle_json.empty()) facts_.bundle = check_bundle(parse_bundle(head_.bundle_json));
   find_sender();
   if (facts_.bundle) {
     check_sender();
@@ -254,7 +254,7 @@ void BundleCheck::check_payload(const std::function<void(std::uint64_t, std::uin
 
 }  // namespace
 
-BundleFacts check_bundle(const Session& session, const ReceiveRequest& request, std::span<const AgeIdentity> identities,
+BundleFacts check_bundle_file(const Session& session, const ReceiveRequest& request, std::span<const AgeIdentity> identities,
                          const std::function<void(std::uint64_t done, std::uint64_t total)>& progress) {
   return BundleCheck(session, request, identities).run(progress);
 }

@@ -38,7 +38,7 @@ struct BundleFacts {
 };
 
 /// @throws as receive_bundle. Changes nothing. `progress` gets the payload bytes read.
-BundleFacts check_bundle(const Session& session, const ReceiveRequest& request, std::span<const AgeIdentity> identities,
+BundleFacts check_bundle_file(const Session& session, const ReceiveRequest& request, std::span<const AgeIdentity> identities,
                          const std::function<void(std::uint64_t done, std::uint64_t total)>& progress);
 
 }  // namespace casevault

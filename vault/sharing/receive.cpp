@@ -85,7 +85,7 @@ ReceiveResult Receive::run() {
 }
 
 void Receive::check() {
-  facts_ = check_bundle(session_, request_, identities_, [&](std::uint64_t done, std::uint64_t total) {
+  facts_ = check_bundle_file(session_, request_, identities_, [&](std::uint64_t done, std::uint64_t total) {
     if (observer_.progress) observer_.progress(done, 2 * total);
   });
   const auto& received = session_.state().sharing().received();

@@ -336,7 +336,7 @@ void Share::compose() {
   std::vector<TagFile> files = {{std::string(kBagDeclarationPath), encode_bag_declaration()},
                                 {std::string(kBagInfoPath), encode_bag_info(info)},
                                 {std::string(kManifestPath), encode_manifest(ManifestKind::kPayload, payload)},
-                                {std::string(kBundlePath), encode_bundle(bundle_, session_.identity().signing)},
+                                {std::string(kBundlePath), encode_bundle(sign_bundle(bundle_, session_.identity().signing))},
                                 {std::string(kCheckpointPath), checkpoint_->encode()},
                                 {std::string(kCustodyJsonPath), custody_jsonld(custody)},
                                 {std::string(kCustodyPagePath), custody_html(custody)}};

@@ -162,8 +162,10 @@ std::string help_of(const Command& command) {
 }
 
 std::string man_page() {
-  std::string text =
-      std::string(".TH CASEVAULT 1 \"\" \"casevault ") + kVersion + "\" \"User Commands\"\n" +
+  std::string text = ".TH CASEVAULT 1 \"\" \"casevault ";
+  text += kVersion;  // one by one: gcc 12 warns of overflows in long sums of strings that are none
+  text += "\" \"User Commands\"\n";
+  text +=
       ".SH NAME\ncasevault \\- keeps case files and testimonies of people whose lawyers are raided\n"
       ".SH SYNOPSIS\n.B casevault\n[\\fB\\-\\-vault\\fR \\fIDIR\\fR] \\fICOMMAND\\fR [\\fIargument\\fR ...]\n"
       ".SH DESCRIPTION\n"
@@ -175,8 +177,9 @@ std::string man_page() {
       ".PP\nCases are called C\\-1, C\\-2 ...; records C\\-1/E\\-3 (evidence) and C\\-1/T\\-2 (testimony).\n"
       "Options are never abbreviated. Results go to standard output, all else to standard error; questions are asked\n"
       "on the terminal. A passphrase is never an argument or an environment variable.\n"
-      ".SH OPTIONS OF ALL COMMANDS\n" +
-      troff_options(global_options()) + ".SH COMMANDS\n";
+      ".SH OPTIONS OF ALL COMMANDS\n";
+  text += troff_options(global_options());
+  text += ".SH COMMANDS\n";
   for (const Command& command : commands()) {
     text += ".SS " + troff(usage_of(command)) + "\n" + troff(sentence(command.summary)) + "\n.PP\n" +
             troff_paragraphs(command.description);

@@ -37,8 +37,8 @@ class Verification {
     guarded("handover", [&] { check_joins(); });
     guarded("catalog.db", [&] { check_catalog(); });
     guarded("audit/log", [&] { check_audit(); });
-    for (const auto& [number, entry] : state_.cases()) {
-      guarded("C-" + std::to_string(number), [&] { check_case(entry); });
+    for (const auto& numbered : state_.cases()) {
+      guarded("C-" + std::to_string(numbered.first), [&] { check_case(numbered.second); });
     }
     guarded("bodies", [&] { check_bodies_folder(); });
     std::ranges::stable_sort(result_.findings, {}, [](const Finding& f) { return f.weight == kBad ? 0 : 1; });

@@ -86,7 +86,9 @@ Command receive_command() {
           "recognised. Interrupted while it imports, the same command goes on. A signed receipt is written for the "
           "sender.",
       .options =
-          {{.name = "into", .value = "CASE", .help = "the case that takes the records; else new ones are made"},
+          {{.name = "into",
+            .value = "CASE",
+            .help = "the case that takes the records; else a new one, or the one that took this case of theirs before"},
            {.name = "accept-sender",
             .value = nullptr,
             .help = "make an unknown sender a contact; only after comparing the fingerprint with them"},

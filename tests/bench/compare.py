@@ -5,11 +5,13 @@ compare.py CASEVAULT [--runs N] [--folder DIR] [--size MIB] [--files N]
 
   large file   `add` against `age -e`, `export` against `age -d`: at most as long, unlocking taken off
   small files  `add` of 20,000 files of 0.5 to 12 kB against `restic backup`: at most half as long, likewise
+  sharing      `share` of the large file against `tar c | age -e`: at most 1.3 times as long, likewise
   memory       peak of each command, below Argon2's and 64 MiB more
 
 Exit status 1 when a median misses its mark. Run it on a quiet machine.
 """
 import argparse
+import json
 import os
 import random
 import re
@@ -57,14 +59,21 @@ class Bench:
         self.peak_kib[label] = max(self.peak_kib.get(label, 0), usage.ru_maxrss)
         return seconds
 
-    def vault(self, label, *arguments):
-        return self.timed(label, [self.casevault, "--vault", self.path("vault"), "--user", "anna", "--quiet",
+    def vault(self, label, *arguments, name="vault"):
+        return self.timed(label, [self.casevault, "--vault", self.path(name), "--user", "anna", "--quiet",
                                   "--passphrase-file", self.path("passphrase"), *arguments])
 
-    def new_vault(self):
-        shutil.rmtree(self.path("vault"), ignore_errors=True)
-        self.vault("init", "init", "--organisation", "Bench", "--no-recovery")
-        self.vault("case new", "case", "new", "Bench")
+    def new_vault(self, name="vault"):
+        shutil.rmtree(self.path(name), ignore_errors=True)
+        self.vault("init", "init", "--organisation", "Bench", "--no-recovery", name=name)
+        self.vault("case new", "case", "new", "Bench", name=name)
+
+    def card(self, name):
+        """The keys by which a vault shares."""
+        output = subprocess.run([self.casevault, "--vault", self.path(name), "--user", "anna", "--quiet", "--json",
+                                 "--passphrase-file", self.path("passphrase"), "contact", "self"], check=True,
+                                capture_output=True).stdout
+        return json.loads(output)
 
     def remove(self, *names):
         for name in names:
@@ -102,6 +111,20 @@ def run_large(bench, times):
     bench.remove("large.age", "large.dec", "out")
 
 
+def run_sharing(bench, times):
+    """The large file, which the vault has by now, to a second vault."""
+    bench.new_vault("partner")
+    partner, own = bench.card("partner"), bench.card("vault")
+    bench.vault("contact", "contact", "add", "partner", "--age", partner["age"], "--sign", partner["sign"])
+    bench.vault("contact", "contact", "add", "bench", "--age", own["age"], "--sign", own["sign"], name="partner")
+    pipe = f"cd '{bench.folder}' && tar c large | age -e -r {bench.recipient} -o large.tar.age"
+    times.setdefault("tar | age", []).append(bench.timed("tar | age", ["sh", "-c", pipe]))
+    times.setdefault("share", []).append(
+        bench.vault("share", "share", "C-1", "--to", "partner", "--out", bench.path("bundle.age")))
+    times.setdefault("receive", []).append(bench.vault("receive", "receive", bench.path("bundle.age"), name="partner"))
+    bench.remove("large.tar.age", "bundle.age", "bundle.age.receipt", "partner")
+
+
 def run_small(bench, times):
     bench.new_vault()
     bench.remove("repository")
@@ -125,7 +148,7 @@ def report(times, ours, theirs, factor):
 
 def report_memory(bench):
     fine = True
-    for label in ("add", "export", "add small"):
+    for label in ("add", "export", "share", "receive", "add small"):
         peak = bench.peak_kib.get(label, 0)
         good = peak < ARGON2_KIB + 64 * 1024
         fine = fine and good
@@ -148,12 +171,14 @@ def main():
         large, small = {}, {}
         for _ in range(options.runs):
             run_large(bench, large)
+            run_sharing(bench, large)
             run_small(bench, small)
         for times in (large, small):
             for label, seconds in times.items():
                 print(f"{label:10} " + " ".join(f"{value:.2f}" for value in seconds))
         results = [report(large, "add", "age -e", 1), report(large, "export", "age -d", 1),
-                   report(small, "add small", "restic", 0.5), report_memory(bench)]
+                   report(large, "share", "tar | age", 1.3), report(small, "add small", "restic", 0.5),
+                   report_memory(bench)]
     sys.exit(0 if all(results) else 1)
 
 

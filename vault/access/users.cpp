@@ -230,7 +230,8 @@ std::vector<std::int64_t> cases_managed_only_by(const Session& session, const st
   const auto* user = state.find_user(name);
   std::vector<std::int64_t> numbers;
   if (user == nullptr) return numbers;
-  for (const auto& [number, entry] : state.cases()) {
+  for (const auto& [number, managed] : state.cases()) {
+    const auto& entry = managed;  // clang 14 captures no structured binding
     const auto* own = state.grant_of(entry, user->keys.id);
     if (own == nullptr || own->right != Right::kManage) continue;
     const auto users = state.active_users();

@@ -51,6 +51,7 @@ class Receive {
   void pin_sender(Catalog::Update& update) const;
   nlohmann::json peer() const;
   nlohmann::json make_cases(Catalog::Update& update);
+  std::optional<std::int64_t> case_of_earlier_bundle(const std::string& from) const;
   void import();
   void import_run(BundleReader& reader, std::size_t first, std::size_t last);
   void read_into(Batch& batch, const OpenCase& open, BundleReader& reader, const CheckedRecord& record);
@@ -157,12 +158,28 @@ nlohmann::json Receive::make_cases(Catalog::Update& update) {
     if (cases_.contains(from)) continue;
     auto title = facts_.sender.name + ", " + from;
     if (title.size() > kMaxCaseTitle) title.resize(kMaxCaseTitle);
-    const auto number = request_.into ? *request_.into : append_new_case(session_, update, title);
+    const auto known = request_.into ? request_.into : case_of_earlier_bundle(from);
+    const auto number = known ? *known : append_new_case(session_, update, title);
     const auto id = update.state().find_case(number)->id;
     cases_.emplace(from, id);
     list.push_back({{"from", from}, {"case", to_hex(id)}});
   }
   return list;
+}
+
+/// Where records of the same case of the same sender went before, if the user may still add to it.
+std::optional<std::int64_t> Receive::case_of_earlier_bundle(const std::string& from) const {
+  const auto& state = session_.state();
+  const ReceivedBundle* newest = nullptr;
+  for (const auto& [id, bundle] : state.sharing().received()) {
+    if (bundle.contact != facts_.sender.name || !bundle.cases.contains(from)) continue;
+    if (newest == nullptr || bundle.time_ms > newest->time_ms) newest = &bundle;
+  }
+  if (newest == nullptr) return std::nullopt;
+  const auto* entry = state.find_case(newest->cases.at(from));
+  const auto* grant = state.grant_of(*entry, session_.user_id());
+  if (entry->closed || grant == nullptr || grant->right < Right::kAdd) return std::nullopt;
+  return entry->number;
 }
 
 // In runs of records that go to one case and are of one kind.

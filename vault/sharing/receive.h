@@ -11,7 +11,7 @@ namespace casevault {
 
 struct ReceiveRequest {
   Path file;
-  std::optional<std::int64_t> into;  // C-n; none: a new case for each case of the bundle
+  std::optional<std::int64_t> into;  // C-n; none: the case that the sender's took before, or a new one
   bool accept_sender = false;        // pins an unknown sender's keys: after comparing the fingerprint
   bool accept_older = false;         // made before one that was received already
   Path receipt;                      // where the signed receipt goes; must not exist

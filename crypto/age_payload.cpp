@@ -44,7 +44,7 @@ void AgePayloadWriter::write(ByteView plain) {
       continue;
     }
     const std::size_t size = std::min(plain.size(), kChunkSize - pending_size_);
-    std::ranges::copy(plain.first(size), pending_.span().subspan(pending_size_).begin());
+    copy_bytes(plain.first(size), pending_.span().subspan(pending_size_));
     pending_size_ += size;
     plain = plain.subspan(size);
   }
@@ -78,7 +78,7 @@ std::size_t AgePayloadReader::read(std::span<std::byte> out) {
   }
   std::size_t size = std::min(out.size(), held_end_ - held_begin_);
   if (size > 0) {
-    std::ranges::copy(held_.span().subspan(held_begin_, size), out.begin());
+    copy_bytes(held_.span().subspan(held_begin_, size), out);
     held_begin_ += size;
   } else if (out.size() >= kChunkSize) {
     size = open_next(out.first(kChunkSize));

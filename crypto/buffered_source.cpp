@@ -9,7 +9,7 @@ namespace casevault {
 Source source_of(ByteView bytes) {
   return [bytes](std::span<std::byte> out) mutable {
     const std::size_t size = std::min(out.size(), bytes.size());
-    std::ranges::copy(bytes.first(size), out.begin());
+    copy_bytes(bytes.first(size), out);
     bytes = bytes.subspan(size);
     return size;
   };
@@ -51,7 +51,7 @@ ByteView BufferedSource::take(std::size_t size) {
 std::size_t BufferedSource::read(std::span<std::byte> out) {
   if (unread().empty()) return source_ended_ || out.empty() ? 0 : ask(out);  // straight to where it is wanted
   const ByteView taken = take(std::min(out.size(), unread().size()));
-  std::ranges::copy(taken, out.begin());
+  copy_bytes(taken, out);
   return taken.size();
 }
 

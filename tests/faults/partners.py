@@ -106,9 +106,11 @@ class Organisation(Office):
         return records, summary
 
     def state(self):
-        """Everything in the vault but its audit log, where refusals are written down."""
-        return {path: SHA256(read(os.path.join(self.vault, path))) for path in files_of(self.vault)
-                if not path.startswith("audit/") and not path.endswith("-journal")}
+        """What is in the vault: its files by their hashes, but for the audit log, where refusals are written down, and
+        the catalogue, which keeps track of the log; what the catalogue says; and the records of each case."""
+        files = {path: SHA256(read(os.path.join(self.vault, path))).hex() for path in files_of(self.vault)
+                 if path.startswith(("bodies/", "cases/", "slots", "handover/")) and not path.endswith("-journal")}
+        return files, self.ok("--json", "case", "list").text, self.ok("--json", "contact", "list").text
 
     def copy_vault(self, name):
         """A copy of the vault as it is now, as a thief or an old disk has it: an Office that sees it."""

@@ -51,7 +51,7 @@ std::size_t ContentReader::read_at(std::uint64_t offset, std::span<std::byte> ou
   const auto& bytes = std::get<Bytes>(content_);
   if (offset >= bytes.size()) return 0;
   const auto part = ByteView(bytes).subspan(offset, std::min<std::uint64_t>(out.size(), bytes.size() - offset));
-  std::ranges::copy(part, out.begin());
+  copy_bytes(part, out);
   return part.size();
 }
 

@@ -72,6 +72,7 @@ class Receive {
   const std::vector<AgeIdentity> identities_;
   BundleFacts facts_;
   std::map<std::string, CaseId> cases_;  // the sender's → ours
+  HashingThread hashing_;
   std::uint64_t done_bytes_ = 0;
   ReceiveResult result_;
 };
@@ -256,21 +257,20 @@ void Receive::read_into(Batch& batch, const OpenCase& open, BundleReader& reader
 
 void Receive::read_body(Batch& batch, ReadyFile& file, const OpenCase& open, BundleReader& reader,
                         const CheckedRecord& record) {
-  HashingThread hashing;
   auto body = session_.bodies().create(open.store.body_name_key());
   Bytes first_bytes;
   for (;;) {
     stop_if_interrupted(session_.environment());
-    const auto buffer = hashing.buffer();
+    const auto buffer = hashing_.buffer();
     const auto count = reader.read(buffer);
     if (count == 0) break;
-    hashing.submit(count);
+    hashing_.submit(count);
     if (first_bytes.empty()) first_bytes.assign(buffer.begin(), buffer.begin() + std::min(count, kMediaTypeProbeSize));
     body.write(buffer.first(count));
     done_bytes_ += count;
     progress(done_bytes_);
   }
-  if (hashing.finish() != record.entry.digest || body.size() != record.size)
+  if (hashing_.finish() != record.entry.digest || body.size() != record.size)
     throw Error(Errc::kDamaged, "the file was changed while it was read");
   body.finish();
   const auto details = details_of(record, first_bytes);

@@ -17,7 +17,6 @@
 namespace casevault {
 namespace {
 
-constexpr std::size_t kWriteBlockSize = 65536;  // bytes; that of age's chunks
 constexpr std::size_t kReadBlockSize = 1 << 18;
 constexpr std::int64_t kMaxTime = (std::int64_t{1} << 33) - 1;  // 11 octal digits
 
@@ -123,8 +122,7 @@ void TarWriter::State::open() {
   tar = archive_write_new();
   require(tar != nullptr, "no memory for libarchive");
   require(archive_write_set_format_pax_restricted(tar) == ARCHIVE_OK &&
-              archive_write_set_bytes_per_block(tar, kWriteBlockSize) == ARCHIVE_OK &&
-              archive_write_set_bytes_in_last_block(tar, 1) == ARCHIVE_OK &&
+              archive_write_set_bytes_per_block(tar, 0) == ARCHIVE_OK &&  // no buffer, no padding at the end
               archive_write_open(tar, this, nullptr, write, nullptr) == ARCHIVE_OK,
           "libarchive cannot write a tar");
 }

@@ -302,7 +302,7 @@ std::size_t BodyStore::Reader::read_at(std::uint64_t offset, std::span<std::byte
     } else {
       const ByteView part = state_->cached_chunk(chunk, wanted).subspan(start);
       const std::size_t taken = std::min(part.size(), rest.size());
-      std::ranges::copy(part.first(taken), rest.begin());
+      copy_bytes(part.first(taken), rest);
       done += taken;
     }
   }

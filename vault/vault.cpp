@@ -37,7 +37,7 @@ void require_parent(const Path& folder) {
 
 void require_valid_names(const NewVault& choices) {
   if (!is_valid_user_name(choices.user)) {
-    throw Error(Errc::kUsage, "a user name is 1 to 64 bytes of text, without control or path characters",
+    throw Error(Errc::kUsage, "a user name is 1 to 64 bytes of text, without commas, control or path characters",
                 "choose a name with --user NAME");
   }
   auto organisation = choices.organisation;
@@ -180,7 +180,7 @@ Session Vault::unlock(const std::string& user, const SecretBytes& passphrase) {
 
 std::string Vault::request_to_join(const std::string& user, const SecretBytes& passphrase) {
   if (!is_valid_user_name(user)) {
-    throw Error(Errc::kUsage, "a user name is 1 to 64 bytes of text, without control or path characters",
+    throw Error(Errc::kUsage, "a user name is 1 to 64 bytes of text, without commas, control or path characters",
                 "casevault user join NAME");
   }
   const auto identity = Identity::random();

@@ -11,6 +11,7 @@
 #include "vault/access/session_keys.h"
 #include "vault/audit/log.h"
 #include "vault/records/statement.h"
+#include "vault/sharing/custody_hops.h"
 #include "vault/storage/case_check.h"
 #include "vault/storage/catalog.h"
 #include "vault/storage/json.h"
@@ -252,6 +253,7 @@ class Verification {
   }
 
   void check_content(const OpenCase& open, const Version& version, const std::string& object) {
+    if (const auto origin = open.store.origin(version)) custody_hops(*origin, *version.details, object);
     const auto content = open.store.content(version);
     if (const auto* bytes = std::get_if<Bytes>(&content)) {
       if (sha256(*bytes) != version.details->sha256)

@@ -64,6 +64,13 @@ void add_withdrawal(Facts& facts, const Session& session, const Withdrawal& with
   facts.add("Reason", withdrawal.reason);
 }
 
+/// "Memorial Office: C-1/E-3, signed by anna on …".
+std::string origin_line(const CustodyHop& hop) {
+  if (hop.person.empty()) return hop.organisation + ", with stock tools";
+  return hop.organisation + ": " + hop.record + ", signed by " + hop.person + " on " + time_for_people(hop.time_ms) +
+         ", vault " + hop.root;
+}
+
 int run_show(Invocation& call) {
   const ObjectName name = record_argument(call.argument(0));
   OpenVault vault(call);
@@ -71,6 +78,14 @@ int run_show(Invocation& call) {
   if (call.json()) {
     auto json = to_json(vault.session(), view);
     json["versions"] = view.record.versions.size();
+    for (const CustodyHop& hop : view.origin) {
+      json["origin"].push_back({{"organisation", hop.organisation},
+                                {"person", hop.person},
+                                {"object", hop.record},
+                                {"version", hop.version},
+                                {"time", iso_time_or_empty(hop.time_ms)},
+                                {"vault", hop.root}});
+    }
     call.out().object(json);
     return 0;
   }
@@ -81,6 +96,7 @@ int run_show(Invocation& call) {
   facts.add("Version", std::to_string(newest.number));
   facts.add("Added", time_for_people(newest.added_ms) + " by " + user_name(vault.session(), newest.added_by));
   if (newest.details) add_details(facts, *newest.details);
+  for (const CustodyHop& hop : view.origin) facts.add("Came from", origin_line(hop));
   if (view.record.withdrawal) add_withdrawal(facts, vault.session(), *view.record.withdrawal);
   facts.print(call.out());
   return 0;

@@ -29,6 +29,11 @@ void print_record(Invocation& call, const ReceivedRecord& record) {
   call.out().line(record.object + "  " + record.name + (record.already_there ? "  (already there)" : ""));
 }
 
+std::string without_last_newline(std::string text) {
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
 void print_result(Invocation& call, const ReceiveRequest& request, const ReceiveResult& result) {
   if (call.json()) {
     call.out().object({{"bundle", result.bundle},
@@ -47,9 +52,10 @@ void print_result(Invocation& call, const ReceiveRequest& request, const Receive
   if (!result.person.empty()) summary += ", shared by " + result.person;
   if (result.already_there > 0) summary += "; " + std::to_string(result.already_there) + " already there";
   call.out().note(summary);
+  if (result.already_there > 0) call.out().note("what was already there stays as it was, with the origin that it had");
   if (result.proofs > 0) call.out().note(count_of(result.proofs, "entry", "entries") + " of their audit log proven");
   for (const std::string& sentence : result.unchecked) call.out().note("not checked: " + sentence);
-  if (!result.note.empty()) call.out().note("their note: " + result.note);
+  if (!result.note.empty()) call.out().note("their note: " + without_last_newline(result.note));
   if (result.receipt_fault.empty())
     call.out().next("send the receipt back to them: " + shell_word(request.receipt.string()));
 }

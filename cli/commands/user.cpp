@@ -138,6 +138,11 @@ int run_user_remove(Invocation& call) {
   confirm(call, "Remove " + name + " from the vault and re-key what they could open?", name + " was not removed");
   OpenVault vault(call);
   const RemovalReport report = remove_user(vault.session(), name, call.has("abandon-cases"));
+  if (report.declined) {
+    call.json() ? call.out().object({{"user", name}, {"declined", true}})
+                : call.out().line("the request of " + name + " to join is declined");
+    return 0;
+  }
   if (call.json()) {
     nlohmann::ordered_json json = {{"user", name}};
     json.update(to_json(report));
@@ -146,6 +151,9 @@ int run_user_remove(Invocation& call) {
     call.out().line(name + " is removed and can no longer unlock this vault");
   }
   print_removal(call, name, report, "");
+  if (report.knew_organisation_keys) {
+    call.out().next(name + " knew the organisation's keys for sharing; make new ones: casevault contact self --renew");
+  }
   return 0;
 }
 

@@ -6,7 +6,6 @@ refused from it must be refused for what it is. Tars are written by hand too: li
 """
 import base64
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -282,12 +281,13 @@ class Forger:
         self.age = tool("age-keygen", "-y", self.identity).decode().strip()
         self.log = [os.urandom(32) for _ in range(3)]  # made-up roots of the log at the sizes 0, 1, 2
         self.log_size = 2
+        self.own_key_id = None  # that of minisign's keys is random, that of a vault's follows from the key
 
     # Keys
 
     @property
     def key_id(self):
-        return hashlib.blake2b(b"casevault/v1/minisign-id" + public(self.seed), digest_size=16).digest()[:8]
+        return self.own_key_id or hashlib.blake2b(b"casevault/v1/minisign-id" + public(self.seed), digest_size=16).digest()[:8]
 
     @property
     def sign(self):

@@ -4,8 +4,8 @@ The promise: what is not as it should be is refused with the right status before
 content is left in the clear; the receiver needs little memory whatever a bundle declares; and a command that was
 interrupted is finished by repeating it, each record once.
 
-CASEVAULT_BUNDLE_FLIPS: changed bytes, and as many places to cut at (150 if not given, 0 for all); always all of the age
-header, and the edges of chunks. CASEVAULT_KILLS: kills of each command (30).
+CASEVAULT_BUNDLE_FLIPS: changed bytes, and as many places to cut at (60 if not given, 0 for all); always all of the age
+header, and the edges of chunks. CASEVAULT_KILLS: kills of each command (30 if not given).
 """
 import collections
 import json
@@ -15,20 +15,19 @@ import shutil
 import subprocess
 import time
 
-import partners
 from harness import (DAMAGED, DONE, INTERRUPTED, NO_AUDIT, NO_SPACE, NOT_ALLOWED, NOT_FOUND, PARTIAL, RANDOM,
                      UNDER_STRACE, USAGE, Disk, FaultTest, calls_in, check_sane, copy_tree, files_of, has_strace,
                      in_own_mounts, main, noise, number_from, read, scratch, spread, strace, write)
 from partners import (BUNDLE_JSON, DECLARATION, MANIFEST, SHA256, SIGNATURE, TAG_MANIFEST, Forger, Organisation, Person,
-                      Stock, age_seal, bag_members, canonical, manifest, members_of, pad, pax, tar_file, tar_header,
+                      Stock, age_seal, bag_members, canonical, manifest, members_of, pax, tar_file, tar_header,
                       tar_of)
 
-FLIPS = number_from("CASEVAULT_BUNDLE_FLIPS", 150)
+FLIPS = number_from("CASEVAULT_BUNDLE_FLIPS", 60)
 KILLS = number_from("CASEVAULT_KILLS", 30)
 CAN_MOUNT = in_own_mounts()
 CANARY = b"Zimorodok-kanareika-4711"
 CHUNK, TAG = 65536, 16  # bytes of an age chunk, and what seals it
-MEMORY = (64 << 20) + (64 << 20)  # bytes: what Argon2id takes here at most, and 64 MiB
+MEMORY = (256 << 20) + (64 << 20)  # bytes: what Argon2id takes of the receiver, and 64 MiB
 TESTIMONY = {"consent": "court", "language": "", "place": "", "taken_at": "", "witness": "A"}
 REFUSED = (DAMAGED, NOT_ALLOWED)
 
@@ -61,22 +60,22 @@ class BundleTest(FaultTest):
     def receive(self, bundle, *options):
         """Runs it with its peak memory taken: (result, peak in bytes)."""
         usage = os.path.join(self.root, "peak")
-        receipt = os.path.join(self.root, "receipt")
-        running = self.beta.start("receive", bundle, "--receipt", receipt, *options, user="berta",
-                                  under=("/usr/bin/time", "-q", "-f", "%M", "-o", usage)) if has_time() else \
-            self.beta.start("receive", bundle, "--receipt", receipt, *options, user="berta")
-        result = running.finish()
-        peak = int(read(usage).split()[-1]) << 10 if has_time() else 0
-        return result, peak
+        self.receipt = self.beta.fresh("receipt")
+        under = ("/usr/bin/time", "-q", "-f", "%M", "-o", usage) if os.access("/usr/bin/time", os.X_OK) else ()
+        result = self.beta.start("receive", bundle, "--receipt", self.receipt, *options, user="berta",
+                                 under=under).finish()
+        return result, int(read(usage).split()[-1]) << 10 if under else 0
 
     def check_refused(self, bundle, says="", statuses=(DAMAGED,), options=("--accept-older",), look=True):
         result, peak = self.receive(bundle, *options)
+        if result.status == DONE:
+            copy_tree(self.pristine, self.beta.vault)  # so that what follows is tested too
         check_sane(result)
         self.assertIn(result.status, statuses, str(result))
         self.assertEqual(result.out, b"", str(result))
         self.assertRegex(result.said, f"(?s)casevault: error: .*{says}")
         self.assertLess(peak, MEMORY, f"{peak >> 20} MiB: {result}")
-        self.assertFalse(os.path.exists(os.path.join(self.root, "receipt")), "a receipt")
+        self.assertFalse(os.path.exists(self.receipt), "a receipt")
         if look:
             self.check_nothing_there()
         return result
@@ -96,10 +95,6 @@ class BundleTest(FaultTest):
         for what, members, says in rows:
             with self.subTest(what):
                 self.check_refused(self.sealed(members), says, **options)
-
-
-def has_time():
-    return os.access("/usr/bin/time", os.X_OK)
 
 
 def replaced(members, path, content):
@@ -229,12 +224,9 @@ class ContentTest(BundleTest):
         payload = manifest([member for member in members if member[0].startswith("data/")])
         members = replaced(members, MANIFEST, payload)
         tags = [member for member in members[2:] if not member[0].startswith("data/")]
-        for files in (tags, without(tags, BUNDLE_JSON)):
-            tag_manifest = manifest(files)
-            again = [(TAG_MANIFEST, tag_manifest), (SIGNATURE, self.forger.signature(tag_manifest)), *files,
-                     *[member for member in members if member[0].startswith("data/")]]
-            if files is tags:
-                self.check_refused(self.sealed(again), "other keys of the sender|not vouched|another content")
+        tag_manifest = manifest(tags)
+        again = [(TAG_MANIFEST, tag_manifest), (SIGNATURE, self.forger.signature(tag_manifest)), *members[2:]]
+        self.check_refused(self.sealed(again), "other keys of the sender|not vouched|another content")
 
     def test_records_under_another_manifest(self):
         other = members_of(self.stock.open(self.alpha.share(f"{self.case}/E-1", ["Beta", "Stock"])))
@@ -268,14 +260,23 @@ class ContentTest(BundleTest):
 
 
 class SignedTest(BundleTest):
-    """What a contact could sign: bags by Mallory's own key."""
+    """What a contact could sign: bags by Mallory's own key, which is one of minisign's."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.forger = Forger(os.path.join(cls.root, "bags"))
+        cls.forger.own_key_id = os.urandom(8)
+        cls.beta.add_contact(cls.forger.card(), "Mallory by hand")
+        cls.before = cls.beta.state()
+        copy_tree(cls.beta.vault, cls.pristine)
 
     def bag(self, payload, **options):
         return bag_members(payload, self.forger.signature, **options)
 
     def test_control(self):
         result, _ = self.receive(self.sealed(self.bag([("data/a.txt", CANARY)])))
-        self.assertIn(result.status, (DONE, NOT_FOUND), str(result))
+        self.assertEqual(result.status, DONE, str(result))
 
     def test_kinds(self):
         good = self.bag([("data/a.txt", CANARY)])
@@ -309,7 +310,7 @@ class SignedTest(BundleTest):
         """In the manifest and in the tar: neither leads out of the folder, nor means two files on some disk."""
         for path in ("data/../x", "data/../../../../../../tmp/x", "../x", "/tmp/x", "/data/x", "data//x", "data/./x",
                      "data/x/", "data/.", "data/..", "./data/x", "data/a\\b", "data/new\nline", "data/\x1b[2J", "data/\u202ex",
-                     "data/x.", "data/x ", "data/й", "data/a%0Ab", "data/" + "x" * 256, "data/" + "a/" * 64 + "x",
+                     "data/x.", "data/x ", "data/и\u0306", "data/a%0Ab", "data/" + "x" * 256, "data/" + "a/" * 64 + "x",
                      "data/" + "y/" * 2500 + "x", " data/x", "data/\x7f", "data/\u200bx", "C:/x", "data"):
             with self.subTest(path):
                 self.check_refused(self.sealed(self.bag([(path, CANARY)])), look=False)
@@ -335,7 +336,7 @@ class SignedTest(BundleTest):
         payload = [("data/a.txt", CANARY)]
         self.each([
             ("fetch.txt", self.bag(payload, tags=[("fetch.txt", b"http://x/ 5 data/b\n")]), "fetch.txt"),
-            ("FETCH.TXT", self.bag(payload, tags=[("FETCH.TXT", b"http://x/ 5 data/b\n")]), "(?i)fetch.txt"),
+            ("FETCH.TXT", self.bag(payload, tags=[("FETCH.TXT", b"http://x/ 5 data/b\n")]), "FETCH.TXT"),
             ("another manifest", self.bag(payload, tags=[("manifest-md5.txt", b"")]), "algorithm"),
             ("capitals", self.bag(payload, tags=[("BAGIT.TXT", DECLARATION)]), ""),
             ("another version", replaced_and_signed(self.bag(payload), "bagit.txt", DECLARATION.replace(b"1.0", b"0.97"),
@@ -413,17 +414,18 @@ class ForgedTest(BundleTest):
 
     PATH = "data/C-1/name.txt"
 
-    def bundle(self, records=None, payload=None, checkpoint=None, tags=(), **own):
+    def forged(self, records=None, payload=None, checkpoint=None, tags=(), **own):
         records = [(self.PATH, [self.forger.hop(CANARY)])] if records is None else records
         payload = [(self.PATH, CANARY)] if payload is None else payload
-        return self.forger.members(self.forger.bundle(records, [self.recipient], **own), payload, checkpoint, tags)
+        recipients = own.pop("recipients", [self.recipient])
+        return self.forger.members(self.forger.bundle(records, recipients, **own), payload, checkpoint, tags)
 
     def hop(self, details=None, statement=None, **own):
         """A bundle whose one record says so."""
-        return self.bundle([(self.PATH, [self.forger.hop(CANARY, details, statement, **own)])])
+        return self.forged([(self.PATH, [self.forger.hop(CANARY, details, statement, **own)])])
 
     def test_control(self):
-        result, _ = self.receive(self.sealed(self.bundle()))
+        result, _ = self.receive(self.sealed(self.forged()))
         self.assertEqual(result.status, DONE, str(result))
         self.beta.check_clean()
 
@@ -435,13 +437,13 @@ class ForgedTest(BundleTest):
     def test_testimony_that_is_no_text(self):
         for content in (b"", b"\xff\xfe\0" + CANARY):
             hop = self.forger.hop(content, {"testimony": TESTIMONY}, {"record": "T-1"})
-            members = self.bundle([(self.PATH, [hop])], [(self.PATH, content)])
+            members = self.forged([(self.PATH, [hop])], [(self.PATH, content)])
             with self.subTest(content):
                 self.check_refused(self.sealed(members))
 
     def test_details(self):
         self.each([(what, self.hop(details=details), "") for what, details in [
-            ("no name", {"name": ""}), ("a long name", {"name": "x" * 5000}), ("a long title", {"title": "x" * 5000}),
+            ("no name", {"name": ""}), ("a long name", {"name": "x" * 70_000}), ("a long title", {"title": "x" * 5000}),
             ("many tags", {"tags": ["x"] * 100}), ("an empty tag", {"tags": [""]}), ("a tag that is none", {"tags": [1]}),
             ("a media type", {"media_type": "text/html; charset=x"}), ("another size", {"size": 5}),
             ("a huge size", {"size": 1 << 54}), ("a negative size", {"size": -1}), ("another content", {"sha256": "00" * 32}),
@@ -459,9 +461,9 @@ class ForgedTest(BundleTest):
             ("another case", {"case": "00" * 16}), ("a field more", {"more": 1}),
             ("a huge log", {"log_size": 1 << 60})]])
         self.each([("signed by somebody else", self.hop(author=other), "certified"),
-                   ("a path of another", self.bundle([("data/C-1/other.txt", [self.forger.hop(CANARY)])]), "other records"),
-                   ("no records", self.bundle([]), "other records"),
-                   ("no hop", self.bundle([(self.PATH, [])]), "")])
+                   ("a path of another", self.forged([("data/C-1/other.txt", [self.forger.hop(CANARY)])]), "other records"),
+                   ("no records", self.forged([]), "other records"),
+                   ("no hop", self.forged([(self.PATH, [])]), "")])
 
     def test_people(self):
         boris, auditor = Person("boris"), Person("vera")
@@ -473,7 +475,7 @@ class ForgedTest(BundleTest):
             "by": boris.id.hex(), "kind": "user", "time": 1, **self.forger.cite(1), "user": auditor.keys(), "role": "owner"})
 
         def by(person, *statements, author=None):
-            return self.bundle([(self.PATH, [self.forger.hop(CANARY, author=author)])], by=person,
+            return self.forged([(self.PATH, [self.forger.hop(CANARY, author=author)])], by=person,
                                vaults=[self.forger.certificates(*statements)])
         self.each([
             ("by a removed user", by(boris, certificate, removal), "revoked"),
@@ -494,21 +496,21 @@ class ForgedTest(BundleTest):
         self.forger.root = root
         certificates = self.forger.certificates()
         self.each([
-            ("another root", self.bundle(vaults=[{**certificates, "root": founded["root"]}]), "root key"),
-            ("no certificates", self.bundle(vaults=[{**certificates, "certificates": []}]), ""),
-            ("no vaults", self.bundle(vaults=[]), ""), ("a vault twice", self.bundle(vaults=[certificates] * 2), "")])
+            ("another root", self.forged(vaults=[{**certificates, "root": founded["root"]}]), "root key"),
+            ("no certificates", self.forged(vaults=[{**certificates, "certificates": []}]), ""),
+            ("no vaults", self.forged(vaults=[]), ""), ("a vault twice", self.forged(vaults=[certificates] * 2), "")])
 
     def test_fields(self):
-        self.each([(what, self.bundle(**own), "") for what, own in [
+        self.each([(what, self.forged(**own), "") for what, own in [
             ("a newer format", {"format": 2}), ("another kind", {"casevault": "vault"}), ("a field more", {"more": 1}),
             ("another signing key", {"sign": self.stock.sign}), ("another recipient", {"age": self.stock.age}),
             ("a long note", {"note": "x" * 10_001}), ("a time", {"time": "now"}), ("another log", {"log_size": 1}),
             ("another root of the log", {"log_root": "00" * 32}), ("another vault", {"vault": "00" * 16}),
             ("a short salt", {"salt": "00"}), ("for nobody", {"recipients": []})]])
-        self.each([("a checkpoint of another vault", self.bundle(checkpoint=self.forger.checkpoint("casevault/" + "0" * 32)),
+        self.each([("a checkpoint of another vault", self.forged(checkpoint=self.forger.checkpoint("casevault/" + "0" * 32)),
                     "checkpoint|log"),
-                   ("a checkpoint of another size", self.bundle(checkpoint=self.forger.checkpoint(size=1)), "checkpoint"),
-                   ("no checkpoint", self.bundle(checkpoint=b"x"), "")])
+                   ("a checkpoint of another size", self.forged(checkpoint=self.forger.checkpoint(size=1)), "checkpoint"),
+                   ("no checkpoint", self.forged(checkpoint=b"x"), "")])
         good = json.loads(self.forger.bundle([(self.PATH, [self.forger.hop(CANARY)])], [self.recipient]))
         payload = [(self.PATH, CANARY)]
         self.each([("no canonical JSON", self.forger.members(json.dumps(good).encode(), payload), "not written as"),
@@ -521,8 +523,8 @@ class ForgedTest(BundleTest):
         """Of another vault's log: Alpha's proofs in Mallory's bundle."""
         proofs = [member for member in self.members if member[0].startswith("casevault/proofs/")]
         self.assertTrue(proofs)
-        self.each([("of another vault", self.bundle(tags=proofs[:1]), ""),
-                   ("no proof", self.bundle(tags=[("casevault/proofs/1.tlog-proof", b"x")]), "")])
+        self.each([("of another vault", self.forged(tags=proofs[:1]), ""),
+                   ("no proof", self.forged(tags=[("casevault/proofs/1.tlog-proof", b"x")]), "")])
 
     def test_provenance(self):
         """Hops removed, added, changed, out of order."""
@@ -533,7 +535,7 @@ class ForgedTest(BundleTest):
             return {"origin": SHA256(canonical(list(hops))).hex()}
 
         def made(*hops, vaults=None):
-            return self.bundle([(self.PATH, list(hops))],
+            return self.forged([(self.PATH, list(hops))],
                                vaults=vaults or [self.forger.certificates(), far.certificates()])
         second = self.forger.hop(CANARY, origin(first))
         bag = {"bundle": "22" * 32, "path": "data/x", "sign": self.stock.sign}
@@ -562,7 +564,7 @@ class ForgedTest(BundleTest):
             far.vault = bytes.fromhex(org.card()["log_key"].split("+")[0].removeprefix("casevault/"))
             first = far.hop(CANARY, bundle="11" * 32)
             second = self.forger.hop(CANARY, {"origin": SHA256(canonical([first])).hex()})
-            members = self.bundle([(self.PATH, [first, second])],
+            members = self.forged([(self.PATH, [first, second])],
                                   vaults=[self.forger.certificates(), far.certificates()])
             with self.subTest(org.name):
                 self.check_refused(self.sealed(members))
@@ -570,7 +572,6 @@ class ForgedTest(BundleTest):
     def take_from_alpha(self):
         result, _ = self.receive(self.bundle_of_alpha())
         self.assertEqual(result.status, DONE, str(result))
-        os.remove(os.path.join(self.root, "receipt"))
         self.before = self.beta.state()
 
     def bundle_of_alpha(self):
@@ -578,19 +579,18 @@ class ForgedTest(BundleTest):
 
     def test_logs(self):
         """Forks and other vaults of a contact that is known by now."""
-        result, _ = self.receive(self.sealed(self.bundle()))
+        result, _ = self.receive(self.sealed(self.forged()))
         self.assertEqual(result.status, DONE, str(result))
-        os.remove(os.path.join(self.root, "receipt"))
         self.before = self.beta.state()
         roots, vault = self.forger.log, self.forger.vault
         hop = self.forger.hop(CANARY)
         try:
             self.forger.log = [*roots[:2], os.urandom(32)]
-            self.each([("forked", self.bundle([(self.PATH, [hop])]), "forked or rolled back")])
+            self.each([("forked", self.forged([(self.PATH, [hop])]), "forked or rolled back")])
             self.forger.log, self.forger.log_size = roots, 1
-            self.check_refused(self.sealed(self.bundle()), "older than one", statuses=(NOT_ALLOWED,), options=())
+            self.check_refused(self.sealed(self.forged()), "older than one", statuses=(NOT_ALLOWED,), options=())
             self.forger.log_size, self.forger.vault = 2, os.urandom(16)
-            self.each([("another vault", self.bundle(), "another vault")])
+            self.each([("another vault", self.forged(), "another vault")])
         finally:
             self.forger.log, self.forger.log_size, self.forger.vault = roots, 2, vault
 
@@ -611,7 +611,7 @@ class ForgedTest(BundleTest):
     def test_nothing_on_the_terminal(self):
         """Names and notes with control characters: received perhaps, never shown as they are."""
         evil = "\x1b[2J\x07\u202eevil\x9b\r\n"
-        for members in (self.bundle(note=evil), self.hop(details={"name": evil, "title": evil, "tags": [evil]})):
+        for members in (self.forged(note=evil), self.hop(details={"name": evil, "title": evil, "tags": [evil]})):
             result, _ = self.receive(self.sealed(members))
             shown = [result] + [self.beta.run(*command) for command in
                                 (("list", "C-1"), ("show", "C-1/E-1"), ("case", "list"), ("contact", "list"),
@@ -623,14 +623,29 @@ class ForgedTest(BundleTest):
             for name in files_of(out):
                 self.assertNotRegex(name, "[\x00-\x1f\x7f-\x9f\u202e]")
             shutil.rmtree(out, ignore_errors=True)
-            os.path.exists(os.path.join(self.root, "receipt")) and os.remove(os.path.join(self.root, "receipt"))
             self.tearDown()
+
+    def test_many_certificates(self):
+        """A vault with many removals, and many records: what a bundle takes in the vault is in proportion to it."""
+        removals = [self.forger.change(number, "remove", user=os.urandom(16).hex()) for number in range(2, 2002)]
+        files = [(f"data/C-1/{i}", CANARY + str(i).encode()) for i in range(150)]
+        records = [(path, [self.forger.hop(content)]) for path, content in files]
+        members = self.forged(records, files, vaults=[self.forger.certificates(*removals)])
+        before = self.size_of_vault()
+        result, peak = self.receive(self.sealed(members))
+        self.assertEqual(result.status, DONE, str(result))
+        grown, sent = self.size_of_vault() - before, sum(len(content) for _, content in members)
+        self.assertLess(grown, 10 * sent, f"{sent >> 10} KiB were sent")
+        self.assertLess(peak, MEMORY)
+
+    def size_of_vault(self):
+        return sum(os.path.getsize(os.path.join(self.beta.vault, path)) for path in files_of(self.beta.vault))
 
     def test_many_cases(self):
         """A bundle of tiny records, each of a case of its own: no new case for each without being asked."""
         files = [(f"data/C-{i}/x", CANARY + str(i).encode()) for i in range(1, 3001)]
         records = [(path, [self.forger.hop(content, case=i)]) for i, (path, content) in enumerate(files, 1)]
-        members = self.bundle(records, files)
+        members = self.forged(records, files)
         self.check_refused(self.sealed(members), statuses=(USAGE, DAMAGED, NOT_ALLOWED))
 
 
@@ -669,7 +684,7 @@ class PlaceTest(BundleTest):
     def check_opened(self, log, vault, *others):
         folders = {os.path.dirname(path) for path in others}
         for line in read(log).decode("utf-8", "replace").splitlines():
-            self.assertNotRegex(line, r"memfd_create|connect\(|O_TMPFILE|symlink")
+            self.assertNotRegex(line, r"memfd_create|connect\((?!.*nscd)|O_TMPFILE|symlink\(")
             match = re.search(r'"([^"]*)".*(O_WRONLY|O_RDWR|O_CREAT)', line)
             path = match and match.group(1)
             if path and path != "/dev/tty":

@@ -232,7 +232,10 @@ TEST(TarWriter, WithoutFinishThereIsNoEnd) {
 struct OddException {};
 
 TEST(TarWriter, PassesOnWhatTheSinkThrows) {
-  TarWriter writer([](ByteView) { throw OddException(); }, "bag", kTime);
+  const auto refuse_data = [](ByteView bytes) {
+    if (bytes.size() > 512) throw OddException();  // larger than a header
+  };
+  TarWriter writer(refuse_data, "bag", kTime);
   writer.begin_file("a", 1'000'000);
   EXPECT_THROW(writer.write(test::noise(1'000'000)), OddException);
   TarWriter late([](ByteView) { throw OddException(); }, "bag", kTime);

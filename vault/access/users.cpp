@@ -281,7 +281,7 @@ bool approve_user(Session& session, const std::string& name, Role role,
 RemovalReport remove_user(Session& session, const std::string& name, bool even_if_cases_are_lost) {
   require_owner(session, "user-remove", name);
   const auto* found = session.state().find_user(name);
-  if (found == nullptr && decline_requests(session, name)) return {};
+  if (found == nullptr && decline_requests(session, name)) return {.declined = true};
   if (found == nullptr) throw Error(Errc::kNotFound, "there is no user of that name", "casevault user list");
   if (found->keys.id == session.user_id()) {
     throw Error(Errc::kUsage, "you cannot remove yourself", "ask another owner to do it");
@@ -289,6 +289,7 @@ RemovalReport remove_user(Session& session, const std::string& name, bool even_i
   if (!even_if_cases_are_lost) require_no_lost_cases(session, name);
   RemovalReport report;
   report.audit_readable = true;
+  report.knew_organisation_keys = found->role != Role::kAuditor;
   {
     const ExclusiveAccess exclusive(session);
     // Everything that they did before this has a smaller place in the log than the removal.
@@ -328,8 +329,8 @@ std::vector<OpenedBefore> opened_by(Session& session, UserId user, std::int64_t 
   session.log().read_all(role_keys->audit, session.state(),
                          [&](std::uint64_t, const std::optional<OpenedEntry>& entry) {
                            if (!entry || !entry->by || *entry->by != user || entry->event.outcome == "refused") return;
-                           static constexpr std::array<std::string_view, 7> kOpening = {
-                               "list", "case-show", "show", "history", "cat", "export", "search"};
+                           static constexpr std::array<std::string_view, 8> kOpening = {
+                               "list", "case-show", "show", "history", "cat", "export", "search", "share"};
                            if (std::ranges::find(kOpening, entry->event.action) == kOpening.end()) return;
                            for (const auto& name : split_object_list(entry->event.objects)) {
                              const auto number = case_number_of(name);

@@ -31,6 +31,8 @@ struct OpenedBefore {
 
 /// What taking access away did, told truthfully.
 struct RemovalReport {
+  bool declined = false;                    // nobody was removed: requests to join were deleted
+  bool knew_organisation_keys = false;      // so new ones should be made
   std::vector<std::int64_t> rotated;        // cases re-keyed now
   std::vector<std::int64_t> to_be_rotated;  // cases the caller cannot re-key: the next person who writes to them does
   bool audit_readable = false;              // the caller may read the log, so `opened` is told from it
@@ -40,7 +42,7 @@ struct RemovalReport {
 /// Cases that only this user manages: without them nobody could grant, re-key or withdraw there any more.
 std::vector<std::int64_t> cases_managed_only_by(const Session& session, const std::string& name);
 
-/// Owners only; not oneself. A name that only asks to join has its requests deleted instead (an empty report). Cases
+/// Owners only; not oneself. A name that only asks to join has its requests deleted instead. Cases
 /// that nobody else can open are lost only with `even_if_cases_are_lost`, else @throws Error{kUsage} naming them.
 /// Rotates the catalogue key, the audit key when the person could read the log, and every case key the person held that
 /// the caller can rotate.

@@ -100,14 +100,6 @@ void refuse_conflicts(std::vector<std::string> paths, const Path& folder) {
   }
 }
 
-// Plaintext does not belong there.
-void refuse_vault(const Path& vault, const Path& folder) {
-  const Path inside = std::filesystem::weakly_canonical(vault);
-  const Path target = std::filesystem::weakly_canonical(folder);
-  if (std::ranges::mismatch(inside, target).in1 == inside.end())
-    throw Error(Errc::kUsage, "the folder to export to is in the vault");
-}
-
 }  // namespace
 
 std::size_t export_records(Session& session, const std::vector<ObjectName>& objects, const Path& folder,
@@ -116,7 +108,7 @@ std::size_t export_records(Session& session, const std::vector<ObjectName>& obje
   session.record("export", selection.objects(), "begun");
   const auto paths = assign_paths(selection);
   refuse_conflicts(paths, folder);
-  refuse_vault(session.folder(), folder);
+  refuse_inside_vault(session.folder(), folder, "the folder to export to");
   if (paths.empty()) return 0;
   Export work(session, selection, paths, folder, observer);
   try {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
 
@@ -153,6 +154,12 @@ void ExportFolder::publish(std::vector<Partial>& files, const std::function<void
 
 void ExportFolder::write_file(const std::string& name, ByteView content) {
   named([&] { write_new_file(path_by_descriptor(folders_.at("").get()) / name, content); });
+}
+
+void refuse_inside_vault(const Path& vault, const Path& target, const std::string& what) {
+  const Path inside = std::filesystem::weakly_canonical(vault);
+  const Path resolved = std::filesystem::weakly_canonical(target);
+  if (std::ranges::mismatch(inside, resolved).in1 == inside.end()) throw Error(Errc::kUsage, what + " is in the vault");
 }
 
 }  // namespace casevault

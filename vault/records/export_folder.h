@@ -56,4 +56,7 @@ class ExportFolder {
   std::map<std::string, Descriptor> folders_;  // by path below; "" is the folder itself
 };
 
+/// What goes out does not belong into the vault. @throws Error{kUsage} naming `what`.
+void refuse_inside_vault(const Path& vault, const Path& target, const std::string& what);
+
 }  // namespace casevault

@@ -4,6 +4,7 @@
 
 #include "vault/records/content.h"
 #include "vault/records/objects.h"
+#include "vault/sharing/custody_hops.h"
 
 namespace casevault {
 namespace {
@@ -55,7 +56,15 @@ std::vector<RecordView> list_records(Session& session, std::int64_t case_number)
   return views;
 }
 
-RecordView show_record(Session& session, const ObjectName& record) { return view_record(session, record, "show"); }
+RecordView show_record(Session& session, const ObjectName& object) {
+  auto view = view_record(session, object, "show");
+  const auto& newest = view.record.newest();
+  if (!newest.details || !newest.details->origin) return view;
+  const auto open = open_case(session, object.case_number, Right::kRead, "show", view.object);
+  const auto origin = in_case(object.case_number, [&] { return open.store.origin(newest); });
+  view.origin = custody_hops(*origin, *newest.details, view.object);
+  return view;
+}
 RecordView record_history(Session& session, const ObjectName& record) {
   return view_record(session, record, "history");
 }

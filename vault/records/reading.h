@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "vault/records/record.h"
+#include "vault/sharing/custody_report.h"
 #include "vault/vault.h"
 
 namespace casevault {
@@ -15,6 +16,7 @@ namespace casevault {
 struct RecordView {
   std::string object;  // "C-1/E-3"
   Record record;
+  std::vector<CustodyHop> origin;  // of what came in a bundle, oldest first; only show_record fills it
 };
 
 /// All records of a case, evidence first, in order.

@@ -50,15 +50,6 @@ Batch batch_of(const Session& session, const OpenCase& open, ByteView text, cons
   return batch;
 }
 
-// The same words of another person, or on other terms, are another testimony.
-std::optional<CaseStore::Place> find_same(const OpenCase& open, const VersionDetails& details) {
-  const auto place = open.store.find_content(details.sha256);
-  if (!place || place->record.kind != RecordKind::kTestimony) return std::nullopt;
-  const auto record = find_record(open, place->record);
-  const auto& found = find_version(open, record, place->version);
-  return found.details->testimony == details.testimony ? place : std::nullopt;
-}
-
 Bytes read_text(const SourceList& list) {
   const auto fail = [](int error) { throw Error(Errc::kUsage, "the file was not taken: " + system_reason(error)); };
   const auto source = SourceOpener(list).open(list.files().at(0));
@@ -78,6 +69,14 @@ Bytes read_text(const SourceList& list) {
 
 }  // namespace
 
+std::optional<CaseStore::Place> find_same_testimony(const OpenCase& open, const VersionDetails& details) {
+  const auto place = open.store.find_content(details.sha256);
+  if (!place || place->record.kind != RecordKind::kTestimony) return std::nullopt;
+  const auto record = find_record(open, place->record);
+  const auto& found = find_version(open, record, place->version);
+  return found.details->testimony == details.testimony ? place : std::nullopt;
+}
+
 Added add_testimony(Session& session, std::int64_t case_number, ByteView text, const std::string& name,
                     const TestimonyFacts& facts, const AddOptions& options) {
   require_text(text);
@@ -88,7 +87,7 @@ Added add_testimony(Session& session, std::int64_t case_number, ByteView text, c
   session.record("testimony-add", object, "begun");
   remove_leftovers(session, open);
   auto batch = batch_of(session, open, text, details);
-  batch.files[0].known = find_same(open, details);
+  batch.files[0].known = find_same_testimony(open, details);
   return Committer(session, open, "testimony-add").add_records(batch, RecordKind::kTestimony).at(0);
 }
 

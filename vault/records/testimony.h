@@ -9,4 +9,8 @@ namespace casevault {
 /// @pre the case is open for adding, and the attempt is logged.
 Added update_testimony(Session& session, OpenCase& open, const Version& newest, const SourceList& list);
 
+/// Where the case has a testimony of these words with these facts: the same words of another person, or on other terms,
+/// are another testimony.
+std::optional<CaseStore::Place> find_same_testimony(const OpenCase& open, const VersionDetails& details);
+
 }  // namespace casevault

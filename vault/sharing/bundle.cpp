@@ -68,7 +68,8 @@ Bundle bundle_from(Fields& fields) {
   for (const auto& item : list_from(fields, "records", kMaxBundleRecords)) {
     Fields record(item, kWhat);
     auto path = record.text("path");
-    bundle.records.push_back({path, hops_from_json(record.any("hops"), std::string(kWhat) + ": " + escape_for_display(path))});
+    bundle.records.push_back(
+        {path, hops_from_json(record.any("hops"), std::string(kWhat) + ": " + escape_for_display(path))});
     record.end();
   }
   if (bundle.note.size() > kMaxNoteToPartner || !is_utf8(bundle.note)) fields.fail();

@@ -19,7 +19,7 @@ inline constexpr std::string_view kCustodyPagePath = "casevault/custody.html";
 inline constexpr std::string_view kProofsFolder = "casevault/proofs/";
 /// The organisation's minisign signature of the tag manifest; the one file that no manifest lists.
 inline constexpr std::string_view kTagSignaturePath = "tagmanifest-sha256.txt.minisig";
-inline constexpr std::size_t kMaxBundleRecords = 50'000;
+inline constexpr std::size_t kMaxBundleRecords = 10'000;
 
 /// The id in an organisation's minisign keys: the first 8 bytes of BLAKE2b-128("casevault/v1/minisign-id" ‖ key).
 MinisignPublicKey minisign_key(const VerifyKey& key);
@@ -69,8 +69,8 @@ struct CheckedBundle {
   const ForeignVault& sender() const { return vaults.at(bundle.vault); }
   ForeignVault& sender_to_update() { return vaults.at(bundle.vault); }
 };
-/// Checks the certificates and the signature of who shared it. What it does not check: whose keys these are, the hops of
-/// the records, whether that person had been removed. @throws Error{kDamaged}
+/// Checks the certificates and the signature of who shared it. What it does not check: whose keys these are, the hops
+/// of the records, whether that person had been removed. @throws Error{kDamaged}
 CheckedBundle check_bundle(SignedBundle bundle);
 
 }  // namespace casevault

@@ -7,6 +7,7 @@
 #include "vault/audit/disclosure.h"
 #include "vault/records/details.h"
 #include "vault/records/hashing.h"
+#include "vault/records/intake.h"
 #include "vault/text.h"
 
 namespace casevault {
@@ -17,6 +18,13 @@ namespace {
 }
 
 std::string shown(std::string_view path) { return "'" + escape_for_display(path) + "'"; }
+
+// Whoever else signs the same bag sends another bundle.
+BundleId stock_bundle_id(const BundleId& tag_manifest, std::string_view sign) {
+  return sha256({as_bytes("casevault/v1/stock-bundle"), tag_manifest, as_bytes(sign)});
+}
+
+bool is_testimony_text(ByteView text) { return !text.empty() && is_utf8(as_text(text)); }
 
 /// One run over a bundle.
 class BundleCheck {
@@ -33,9 +41,11 @@ class BundleCheck {
   void find_sender();
   const Contact* find_contact_of(const MinisignSignature& signature) const;
   void refuse_unknown() const;
+  bool is_signed_with(const MinisignSignature& signature, const std::string& sign) const;
   void require_signature(const MinisignSignature& signature, const std::string& sign) const;
   void check_sender();
-  void check_peer(const Peer& peer);
+  void check_freshness(const Peer& peer) const;
+  void check_roots() const;
   void check_person();
   void check_recipients() const;
   void check_checkpoint();
@@ -54,11 +64,13 @@ class BundleCheck {
 };
 
 BundleFacts BundleCheck::run(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
-  facts_.id = head_.id;
   if (!head_.bundle_json.empty()) facts_.bundle = check_bundle(parse_bundle(head_.bundle_json));
   find_sender();
+  facts_.tag_manifest = head_.id;
+  facts_.id = facts_.bundle ? head_.id : stock_bundle_id(head_.id, facts_.sender.sign);
   if (facts_.bundle) {
     check_sender();
+    check_roots();
     check_recipients();
     check_checkpoint();
     check_records();
@@ -69,11 +81,19 @@ BundleFacts BundleCheck::run(const std::function<void(std::uint64_t, std::uint64
   return std::move(facts_);
 }
 
+// Key ids are chosen by whoever makes a key, so several contacts may have the same one.
 const Contact* BundleCheck::find_contact_of(const MinisignSignature& signature) const {
-  const auto found = std::ranges::find_if(sharing_.contacts(), [&](const Contact& contact) {
-    return contact.active() && MinisignPublicKey::parse(contact.sign).id == signature.key_id();
-  });
-  return found == sharing_.contacts().end() ? nullptr : &*found;
+  const Contact* named = nullptr;
+  for (const auto& contact : sharing_.contacts()) {
+    if (!contact.active() || MinisignPublicKey::parse(contact.sign).id != signature.key_id()) continue;
+    named = &contact;
+    if (is_signed_with(signature, contact.sign)) break;
+  }
+  return named;
+}
+
+bool BundleCheck::is_signed_with(const MinisignSignature& signature, const std::string& sign) const {
+  return signature.verify(MinisignPublicKey::parse(sign), minisign_digest(as_bytes(head_.tag_manifest))).has_value();
 }
 
 void BundleCheck::find_sender() {
@@ -94,8 +114,7 @@ void BundleCheck::find_sender() {
 }
 
 void BundleCheck::require_signature(const MinisignSignature& signature, const std::string& sign) const {
-  if (!signature.verify(MinisignPublicKey::parse(sign), minisign_digest(as_bytes(head_.tag_manifest))))
-    fail("the signature on its tag manifest is not the sender's");
+  if (!is_signed_with(signature, sign)) fail("the signature on its tag manifest is not the sender's");
 }
 
 void BundleCheck::refuse_unknown() const {
@@ -112,6 +131,11 @@ void BundleCheck::refuse_unknown() const {
                 "casevault contact remove NAME, and only then casevault contact add, after comparing all eight words");
   }
   if (request_.accept_sender) {
+    AgeRecipient::from_text(sender.age);  // refuses what nothing can be sealed to
+    const bool is_own = std::ranges::any_of(sharing_.own_keys(), [&](const OrganisationPublicKeys& keys) {
+      return keys.age == sender.age || minisign_key(keys.sign).encode() == sender.sign;
+    });
+    if (is_own) fail("it claims to be sent with your own organisation's keys");
     if (is_valid_user_name(sender.name)) return;
     throw Error(Errc::kUsage, "the sender's name cannot be a contact's",
                 "casevault contact add NAME --age " + sender.age + " --sign " + sender.sign);
@@ -126,16 +150,28 @@ void BundleCheck::check_sender() {
   if (facts_.sender.age != bundle().age || facts_.sender.sign != bundle().sign)
     fail("it names other keys of the sender than those you verified");
   const auto* contact = facts_.sender.contact;
-  if (contact != nullptr && contact->peer) check_peer(*contact->peer);
-  check_person();
-}
-
-void BundleCheck::check_peer(const Peer& peer) {
-  if (peer.vault != bundle().vault || peer.root != facts_.bundle->sender().root()) {
-    fail("it comes from another vault of " + facts_.sender.name +
+  if (contact != nullptr && contact->peer && contact->peer->vault != bundle().vault) {
+    fail("it comes from another vault of " + escape_for_display(contact->name) +
          " than those before; if they made a new one, remove the contact and add it again");
   }
-  facts_.bundle->sender_to_update().learn_removals(peer.removed);
+  const auto peer = sharing_.find_peer(bundle().vault);
+  if (peer) facts_.bundle->sender_to_update().learn_removals(peer->removed);
+  check_person();
+  if (peer) check_freshness(*peer);
+}
+
+// A vault that we know, our own included, has one root key, whoever speaks of it.
+void BundleCheck::check_roots() const {
+  for (const auto& [id, vault] : facts_.bundle->vaults) {
+    const auto peer = sharing_.find_peer(id);
+    const bool is_other = (id == session_.state().vault() && vault.root() != session_.state().root()) ||
+                          (peer && peer->root != vault.root());
+    if (is_other)
+      fail("it tells of the vault of " + escape_for_display(vault.organisation()) + " under another root key");
+  }
+}
+
+void BundleCheck::check_freshness(const Peer& peer) const {
   const auto& log = bundle().log;
   if (log.size == peer.newest.size && log.root != peer.newest.root)
     fail("it tells of another audit log than an earlier bundle: the sender's vault was forked or rolled back");
@@ -188,6 +224,7 @@ void BundleCheck::check_proof(const BundleHead::Proof& file, const NoteVerifier&
   const auto* person = disclosed.user ? people.find(disclosed.user->id) : nullptr;
   const bool is_sound = entry && disclosed.vault == bundle().vault && disclosed.index == proven.index &&
                         proven.checkpoint.size == bundle().log.size && proven.checkpoint.root == bundle().log.root &&
+                        disclosed.user.has_value() == (person != nullptr) &&
                         (person == nullptr || person->keys == *disclosed.user);
   if (!is_sound) fail(shown(file.path) + " proves nothing");
 }
@@ -203,9 +240,15 @@ void BundleCheck::check_records() {
     const auto details = parse_details(hop.details, shown(entry.path));
     auto checked = check_hops(record.hops, facts_.bundle->vaults, entry.digest, details.size, shown(entry.path));
     auto hops = record.hops;
-    hops.back().bundle = head_.id;
+    hops.back().bundle = facts_.id;
     facts_.records.push_back({entry, details.size, std::move(hops), std::move(checked.back())});
     facts_.payload_bytes += details.size;
+  }
+  const auto has_bag = std::ranges::any_of(bundle().records, [](const auto& r) { return !r.hops.front().statement; });
+  if (has_bag) {
+    facts_.unchecked.emplace_back(
+        "that records which began in a bag made with stock tools are really of whom the next one names: nothing shows "
+        "it");
   }
   if (facts_.bundle->vaults.size() > 1) {
     facts_.unchecked.emplace_back(
@@ -213,10 +256,17 @@ void BundleCheck::check_records() {
   }
 }
 
+// From an organisation with a vault it would be a way around everything that is checked of vaults. Its minisign key
+// shows that it has one: the key's id follows from the key.
 void BundleCheck::take_stock_records() {
+  const auto key = MinisignPublicKey::parse(facts_.sender.sign);
+  if (key == minisign_key(key.key)) {
+    fail("it was made with stock tools, though " + escape_for_display(facts_.sender.name) +
+         " shares with casevault: somebody may use their keys; ask them to share it with casevault");
+  }
   for (const auto& entry : head_.payload) {
     Hop hop;
-    hop.bundle = head_.id;
+    hop.bundle = facts_.id;
     hop.path = entry.path;
     hop.sign = facts_.sender.sign;
     facts_.records.push_back({entry, 0, {std::move(hop)}, std::nullopt});
@@ -224,7 +274,9 @@ void BundleCheck::take_stock_records() {
   const auto oxum = payload_oxum(head_.info);
   facts_.payload_bytes = oxum ? oxum->octets : 0;
   facts_.unchecked.emplace_back(
-      "who added the records and when: the sender used stock tools, only their signature over the whole was checked");
+      "who added the records and when, for whom they were sealed, and whether this is the newest: the sender used "
+      "stock "
+      "tools, so only their signature over the whole was checked");
 }
 
 void BundleCheck::check_payload(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
@@ -234,15 +286,21 @@ void BundleCheck::check_payload(const std::function<void(std::uint64_t, std::uin
     const auto member = reader_.next(record.entry);
     if (facts_.bundle && member.size != record.size) fail(shown(record.entry.path) + " is of another size than signed");
     record.size = member.size;
+    const bool is_testimony = record.last && record.last->details.testimony;
+    if (is_testimony && record.size > kMaxTestimonySize)
+      fail(shown(record.entry.path) + " is too long for a testimony");
+    Bytes text;  // of a testimony
     for (;;) {
       stop_if_interrupted(session_.environment());
       const auto buffer = hashing.buffer();
       const auto count = reader_.read(buffer);
       if (count == 0) break;
       hashing.submit(count);
+      if (is_testimony) text.insert(text.end(), buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(count));
       done += count;
       progress(done, facts_.payload_bytes);
     }
+    if (is_testimony && !is_testimony_text(text)) fail(shown(record.entry.path) + " is a testimony, but no text");
     if (hashing.finish() != record.entry.digest) fail(shown(record.entry.path) + " is not what the manifest says");
   }
   reader_.finish();
@@ -254,8 +312,9 @@ void BundleCheck::check_payload(const std::function<void(std::uint64_t, std::uin
 
 }  // namespace
 
-BundleFacts check_bundle_file(const Session& session, const ReceiveRequest& request, std::span<const AgeIdentity> identities,
-                         const std::function<void(std::uint64_t done, std::uint64_t total)>& progress) {
+BundleFacts check_bundle_file(const Session& session, const ReceiveRequest& request,
+                              std::span<const AgeIdentity> identities,
+                              const std::function<void(std::uint64_t done, std::uint64_t total)>& progress) {
   return BundleCheck(session, request, identities).run(progress);
 }
 

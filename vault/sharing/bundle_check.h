@@ -29,6 +29,7 @@ struct CheckedRecord {
 /// A bundle that was read from front to back, and of which everything held that can be checked without the sender.
 struct BundleFacts {
   BundleId id{};
+  Sha256Digest tag_manifest{};  // the same as `id`, unless it was made by stock tools
   BundleSender sender;
   std::optional<CheckedBundle> bundle;  // none: made by stock tools
   std::vector<CheckedRecord> records;
@@ -38,7 +39,8 @@ struct BundleFacts {
 };
 
 /// @throws as receive_bundle. Changes nothing. `progress` gets the payload bytes read.
-BundleFacts check_bundle_file(const Session& session, const ReceiveRequest& request, std::span<const AgeIdentity> identities,
-                         const std::function<void(std::uint64_t done, std::uint64_t total)>& progress);
+BundleFacts check_bundle_file(const Session& session, const ReceiveRequest& request,
+                              std::span<const AgeIdentity> identities,
+                              const std::function<void(std::uint64_t done, std::uint64_t total)>& progress);
 
 }  // namespace casevault

@@ -11,6 +11,12 @@ namespace {
 
 std::string shown(std::string_view path) { return "'" + escape_for_display(path) + "'"; }
 
+/// Other tag files are for people. @throws Error{kDamaged} for fetch.txt, and manifests that nobody checks.
+bool is_parsed(const std::string& path) {
+  if (path == kBundlePath || path == kCheckpointPath || path.starts_with(kProofsFolder)) return true;
+  return bag_part(path) != BagPart::kOtherTagFile;
+}
+
 File open_bundle(const Path& path) {
   std::error_code missing;
   auto file = File::open_for_reading(std::filesystem::canonical(path, missing));
@@ -56,24 +62,37 @@ void BundleReader::read_head() {
   bool has_declaration = false;
   for (const auto& entry : tags) {
     has_declaration = has_declaration || entry.path == kBagDeclarationPath;
-    auto content = read_tag_file(entry.path);
-    if (sha256(as_bytes(content)) != entry.digest) fail(shown(entry.path) + " is not what the tag manifest says");
-    keep(entry, std::move(content));
+    const auto is_of_use = is_parsed(entry.path);
+    auto content = is_of_use ? read_tag_file(entry.path) : std::string();
+    const auto digest = is_of_use ? sha256(as_bytes(content)) : skim_tag_file(entry.path);
+    if (digest != entry.digest) fail(shown(entry.path) + " is not what the tag manifest says");
+    if (is_of_use) keep(entry, std::move(content));
   }
   if (!has_declaration) fail("it has no bagit.txt");
 }
 
-std::string BundleReader::read_tag_file(const std::string& path) {
+std::uint64_t BundleReader::next_tag_file(const std::string& path, std::uint64_t max_size) {
   const auto member = state_->tar.next();
   if (!member || member->path != path)
     fail((member ? shown(member->path) + " stands where " : "it ends where ") + shown(path) + " should be");
   state_->tag_bytes += member->size;
-  if (member->size > kMaxTagFileSize || state_->tag_bytes > kMaxTagBytes) fail(shown(path) + " is too large");
+  if (member->size > max_size || state_->tag_bytes > kMaxTagBytes) fail(shown(path) + " is too large");
+  return member->size;
+}
+
+std::string BundleReader::read_tag_file(const std::string& path) {
   std::string content;
-  content.reserve(member->size);
+  content.reserve(next_tag_file(path, kMaxKeptFileSize));
   for (auto piece = state_->tar.read_piece(); !piece.empty(); piece = state_->tar.read_piece())
     content += as_text(piece);
   return content;
+}
+
+Sha256Digest BundleReader::skim_tag_file(const std::string& path) {
+  next_tag_file(path, kMaxBundleFileSize);
+  Sha256 hasher;
+  for (auto piece = state_->tar.read_piece(); !piece.empty(); piece = state_->tar.read_piece()) hasher.update(piece);
+  return hasher.finish();
 }
 
 void BundleReader::keep(const ManifestEntry& entry, std::string content) {
@@ -87,10 +106,8 @@ void BundleReader::keep(const ManifestEntry& entry, std::string content) {
     head_.bundle_json = std::move(content);
   } else if (entry.path == kCheckpointPath) {
     head_.checkpoint = std::move(content);
-  } else if (entry.path.starts_with(kProofsFolder)) {
-    head_.proofs.push_back({entry.path, std::move(content)});
   } else {
-    bag_part(entry.path);  // refuses fetch.txt and manifests that nobody checks
+    head_.proofs.push_back({entry.path, std::move(content)});
   }
 }
 

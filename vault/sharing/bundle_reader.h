@@ -15,7 +15,9 @@
 namespace casevault {
 
 inline constexpr std::size_t kMaxTagFiles = 10'000;
-inline constexpr std::uint64_t kMaxTagBytes = 128u << 20;  // of all tag files together
+inline constexpr std::uint64_t kMaxBundleFileSize = 64u << 20;  // bytes; of one tag file
+inline constexpr std::uint64_t kMaxKeptFileSize = 24u << 20;    // bytes; of one that is parsed
+inline constexpr std::uint64_t kMaxTagBytes = 128u << 20;       // of all tag files together
 
 /// What a bundle says of itself, before any content: every tag file is what the tag manifest says. The tag manifest
 /// itself is authenticated by nothing before its signature was checked.
@@ -36,8 +38,8 @@ struct BundleHead {
 
 /// Reads a bundle in one pass, front to back (docs/format.md section 12): the tag manifest, its signature, the tag
 /// files in the tag manifest's order, the payload in the payload manifest's order. Any other order, anything besides,
-/// and anything that is not what a manifest says is refused. Memory: the tag files, a few chunks. Nothing touches the
-/// disk.
+/// and anything that is not what a manifest says is refused. Memory: the tag files that are parsed, a few chunks.
+/// Nothing touches the disk.
 class BundleReader {
  public:
   /// Reads the head. @throws Error: kUsage when there is no such file; kNotAllowed when it is not for these identities;
@@ -60,7 +62,9 @@ class BundleReader {
  private:
   struct State;
   void read_head();
+  std::uint64_t next_tag_file(const std::string& path, std::uint64_t max_size);
   std::string read_tag_file(const std::string& path);
+  Sha256Digest skim_tag_file(const std::string& path);
   void keep(const ManifestEntry& entry, std::string content);
   std::unique_ptr<State> state_;
   BundleHead head_;

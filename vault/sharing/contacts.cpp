@@ -109,6 +109,7 @@ void renew_organisation_keys(Session& session) {
 
 ContactCard own_card(Session& session) {
   require_sharer(session, "contact-self", "");
+  require_organisation_keys(session);
   session.record("contact-self", "");
   const auto& keys = session.state().sharing().own_keys().back();
   const auto sign = minisign_key(keys.sign).encode();
@@ -132,9 +133,11 @@ std::string fingerprint_of_keys(const std::string& age, const std::string& sign)
 
 std::string add_contact(Session& session, const std::string& name, const std::string& age, const std::string& sign) {
   require_sharer(session, "contact-add", name);
-  if (!is_valid_user_name(name)) {
-    throw Error(Errc::kUsage, "a contact's name is 1 to 64 bytes of text, without control or path characters",
-                "casevault contact add NAME --age RECIPIENT --sign KEY");
+  if (!is_valid_user_name(name) || parse_object_name(name)) {
+    throw Error(
+        Errc::kUsage,
+        "a contact's name is 1 to 64 bytes of text, without commas, control or path characters, and not like C-1",
+        "casevault contact add NAME --age RECIPIENT --sign KEY");
   }
   const auto fingerprint = fingerprint_of_keys(age, sign);
   session.record("contact-add", name, "begun");

@@ -46,8 +46,15 @@ Bytes seal_organisation_keys(const OrganisationKeyRing& ring, const BoxPublicKey
   return seal_to(to, writer.finish());
 }
 
+void require_organisation_keys(const Session& session) {
+  if (!session.state().sharing().own_keys().empty()) return;
+  throw Error(Errc::kUsage, "this vault was made by a casevault that could not share yet; it has no keys for it",
+              "export its records, and add them to a new vault");
+}
+
 OrganisationKeyRing open_organisation_keys(Session& session, std::string_view action) {
   const auto& sharing = session.state().sharing();
+  require_organisation_keys(session);
   const auto hash = sharing.sealed_keys_of(session.user_id());
   if (!hash) session.refuse(action, "", "the organisation's keys are for owners and members, not for auditors");
   const auto sealed = session.catalog().blob(*hash);

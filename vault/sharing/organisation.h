@@ -25,6 +25,9 @@ using OrganisationKeyRing = std::vector<OrganisationKeys>;
 /// Sealed to a user's box key; named by its hash in a signed statement, which alone makes it trustworthy.
 Bytes seal_organisation_keys(const OrganisationKeyRing& ring, const BoxPublicKey& to);
 
+/// @throws Error{kUsage} for a vault of a development version, which has none.
+void require_organisation_keys(const Session& session);
+
 /// The newest is the last. @throws Error: kNotAllowed for auditors; kDamaged when they are lost or not those that the
 /// catalogue names.
 OrganisationKeyRing open_organisation_keys(Session& session, std::string_view action);

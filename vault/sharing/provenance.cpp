@@ -5,8 +5,10 @@
 
 #include "crypto/encoding.h"
 #include "crypto/error.h"
+#include "crypto/minisign.h"
 #include "vault/records/details.h"
 #include "vault/records/statement.h"
+#include "vault/sharing/bag_names.h"
 #include "vault/storage/catalog.h"
 #include "vault/storage/json.h"
 
@@ -199,6 +201,8 @@ std::vector<Hop> hops_from_json(const nlohmann::json& list, const std::string& w
     } else {
       hop.path = fields.text("path");
       hop.sign = fields.text("sign");
+      MinisignPublicKey::parse(hop.sign);  // throws for what is none
+      if (find_path_fault(hop.path)) fields.fail();
     }
     fields.end();
     hops.push_back(std::move(hop));
@@ -211,15 +215,17 @@ namespace {
 CheckedHop check_vault_hop(const Hop& hop, const ForeignVault& vault, const std::string& what) {
   const auto statement = parse_statement(hop.statement->statement, what);
   const auto* person = vault.find(statement.by);
-  if (statement.kind != CaseStatement::Kind::kVersion || person == nullptr)
+  if (statement.kind != CaseStatement::Kind::kVersion || person == nullptr || person->role == Role::kAuditor)
     fail(what, "nobody certified has signed it");
   if (!verify_change(statement.case_id, hop.statement->change(), person->keys.sign))
     fail(what, "its signature is not its author's");
   if (person->removed_log_size && statement.log.size >= *person->removed_log_size)
     fail(what, "its author had been removed from " + vault.organisation() + " before");
   if (sha256(as_bytes(hop.details)) != statement.details) fail(what, "its details are not what was signed");
-  return {statement.record, statement.version, hop.case_number,
-          person->keys,     statement.time_ms, parse_details(hop.details, what)};
+  auto details = parse_details(hop.details, what);
+  if (details.testimony.has_value() != (statement.record.kind == RecordKind::kTestimony))
+    fail(what, "it is of the wrong kind");
+  return {statement.record, statement.version, hop.case_number, person->keys, statement.time_ms, std::move(details)};
 }
 
 }  // namespace

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "vault/access/new_case.h"
 #include "vault/access/session_keys.h"
 #include "vault/audit/log.h"
 #include "vault/records/commit.h"
+#include "vault/records/export_folder.h"
 #include "vault/records/hashing.h"
 #include "vault/records/media_type.h"
 #include "vault/records/objects.h"
@@ -21,6 +23,7 @@ namespace casevault {
 namespace {
 
 constexpr std::size_t kMaxCaseTitle = 200;
+constexpr std::size_t kMaxCases = 100;  // of one bundle
 
 std::vector<AgeIdentity> identities_of(const OrganisationKeyRing& ring) {
   std::vector<AgeIdentity> identities;
@@ -32,6 +35,8 @@ std::vector<AgeIdentity> identities_of(const OrganisationKeyRing& ring) {
 std::string case_there(const CheckedRecord& record) {
   return record.last ? case_label(record.last->case_number) : "bag";
 }
+
+std::uint64_t size_of(const Origin& origin) { return origin.hops.size() + origin.vaults.size(); }
 
 /// One run of `receive`: the bundle is checked whole, then read once more and imported.
 class Receive {
@@ -46,6 +51,8 @@ class Receive {
 
  private:
   void check();
+  void refuse_repeated();
+  void refuse_many_cases() const;
   void refuse_receipt() const;
   void begin();
   void pin_sender(Catalog::Update& update) const;
@@ -61,6 +68,7 @@ class Receive {
   Origin origin_of(const CheckedRecord& record) const;
   void commit(Batch& batch, OpenCase& open, RecordKind kind, std::size_t first);
   void end();
+  void write_receipt();
   void progress(std::uint64_t done) const {
     if (observer_.progress) observer_.progress(done, 2 * facts_.payload_bytes);  // it is read twice
   }
@@ -78,6 +86,7 @@ class Receive {
 };
 
 ReceiveResult Receive::run() {
+  refuse_inside_vault(session_.folder(), request_.receipt, "the receipt");
   check();
   refuse_receipt();
   begin();
@@ -90,13 +99,8 @@ void Receive::check() {
   facts_ = check_bundle_file(session_, request_, identities_, [&](std::uint64_t done, std::uint64_t total) {
     if (observer_.progress) observer_.progress(done, 2 * total);
   });
-  const auto& received = session_.state().sharing().received();
-  const auto before = received.find(facts_.id);
-  if (before != received.end() && before->second.whole) {
-    throw Error(Errc::kNotAllowed,
-                "this bundle was received on " + to_date(before->second.time_ms) + " already; nothing was imported",
-                "casevault search, or casevault case list");
-  }
+  refuse_repeated();
+  refuse_many_cases();
   result_.bundle = to_hex(facts_.id);
   result_.contact = facts_.sender.name;
   result_.fingerprint = contact_fingerprint(facts_.sender.age, facts_.sender.sign);
@@ -107,20 +111,45 @@ void Receive::check() {
   result_.person = facts_.bundle->sender().find(facts_.bundle->bundle.by)->keys.name;
 }
 
+/// A receipt that was lost can be had again.
+void Receive::refuse_repeated() {
+  const auto& received = session_.state().sharing().received();
+  const auto before = received.find(facts_.id);
+  if (before == received.end() || !before->second.whole) return;
+  std::string what =
+      "this bundle was received on " + to_date(before->second.time_ms) + " already; nothing was imported";
+  if (!std::filesystem::exists(std::filesystem::symlink_status(request_.receipt))) {
+    write_receipt();
+    if (result_.receipt_fault.empty()) what += ", but its receipt was written again: " + request_.receipt.string();
+  }
+  throw Error(Errc::kNotAllowed, what, "casevault case list");
+}
+
+void Receive::refuse_many_cases() const {
+  std::set<std::string> cases;
+  for (const auto& record : facts_.records) cases.insert(case_there(record));
+  if (request_.into || cases.size() <= kMaxCases) return;
+  throw Error(Errc::kUsage, "the bundle would make more than " + std::to_string(kMaxCases) + " cases",
+              "put its records into one: casevault receive FILE --into CASE");
+}
+
 void Receive::refuse_receipt() const {
   if (std::filesystem::exists(std::filesystem::symlink_status(request_.receipt)))
     throw Error(Errc::kUsage, request_.receipt.string() + " exists already", "name another file with --receipt FILE");
 }
 
-// All that must be known to go on after an interruption, in one change of the catalogue.
+// All that must be known to go on after an interruption, in one change of the catalogue. Another process may be at the
+// same bundle: then both import, and each finds what the other has added.
 void Receive::begin() {
-  const auto& received = session_.state().sharing().received();
-  if (const auto before = received.find(facts_.id); before != received.end()) {
+  const bool is_new_contact = facts_.sender.contact == nullptr;
+  if (is_new_contact) session_.record("contact-add", facts_.sender.name, "begun");
+  Catalog::Update update(session_.catalog());
+  const auto& sharing = update.state().sharing();
+  if (const auto before = sharing.received().find(facts_.id); before != sharing.received().end()) {
     cases_ = before->second.cases;
     return;
   }
-  Catalog::Update update(session_.catalog());
-  if (facts_.sender.contact == nullptr) pin_sender(update);
+  if (is_new_contact && sharing.find_contact(facts_.sender.name) == nullptr) pin_sender(update);
   auto cases = make_cases(update);
   auto statement = new_statement(session_, "receive");
   statement["bundle"] = to_hex(facts_.id);
@@ -129,6 +158,7 @@ void Receive::begin() {
   statement["peer"] = peer();
   update.append(statement, session_.identity().signing);
   update.commit();
+  if (is_new_contact) session_.record("contact-add", facts_.sender.name);
 }
 
 void Receive::pin_sender(Catalog::Update& update) const {
@@ -186,7 +216,7 @@ std::optional<std::int64_t> Receive::case_of_earlier_bundle(const std::string& f
 // In runs of records that go to one case and are of one kind.
 void Receive::import() {
   BundleReader reader(request_.file, identities_);
-  if (reader.head().id != facts_.id) throw Error(Errc::kDamaged, "the file was changed while it was read");
+  if (reader.head().id != facts_.tag_manifest) throw Error(Errc::kDamaged, "the file was changed while it was read");
   done_bytes_ = facts_.payload_bytes;
   const auto& records = facts_.records;
   const auto run_of = [](const CheckedRecord& record) {
@@ -240,7 +270,11 @@ void Receive::read_into(Batch& batch, const OpenCase& open, BundleReader& reader
   file.prepared = prepare_version(details, is_text ? as_text(content) : std::string_view(), is_inline);
   file.prepared.origin = origin_of(record);
   file.name = details.name;
-  batch.held_bytes += file.prepared.index_text.size();
+  if (details.testimony) {
+    file.may_be_known = false;
+    file.known = find_same_testimony(open, details);
+  }
+  batch.held_bytes += file.prepared.index_text.size() + size_of(*file.prepared.origin);
   if (is_inline) {
     place_content(batch, file, std::move(content), session_.bodies(), open.store.body_name_key());
   } else {
@@ -277,6 +311,7 @@ void Receive::read_body(Batch& batch, ReadyFile& file, const OpenCase& open, Bun
   file.name = details.name;
   file.prepared = prepare_version(details, {}, false);
   file.prepared.origin = origin_of(record);
+  batch.held_bytes += size_of(*file.prepared.origin);
   file.body = batch.bodies.size();
   batch.body_bytes += record.size;
   batch.bodies.push_back(std::move(body));
@@ -324,11 +359,17 @@ void Receive::commit(Batch& batch, OpenCase& open, RecordKind kind, std::size_t 
 
 void Receive::end() {
   Catalog::Update update(session_.catalog());
-  auto statement = new_statement(session_, "receive-done");
-  statement["bundle"] = result_.bundle;
-  update.append(statement, session_.identity().signing);
+  if (!update.state().sharing().received().at(facts_.id).whole) {
+    auto statement = new_statement(session_, "receive-done");
+    statement["bundle"] = result_.bundle;
+    update.append(statement, session_.identity().signing);
+  }
   update.commit();
   session_.record("receive", "bundle " + result_.bundle.substr(0, 32) + ", " + result_.bundle.substr(32));
+  write_receipt();
+}
+
+void Receive::write_receipt() {
   const Receipt receipt{facts_.id,
                         session_.state().vault(),
                         facts_.sender.sign,

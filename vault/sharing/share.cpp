@@ -11,15 +11,19 @@
 #include "vault/access/session_keys.h"
 #include "vault/audit/proof.h"
 #include "vault/records/content.h"
+#include "vault/records/export_folder.h"
 #include "vault/records/objects.h"
 #include "vault/records/reading.h"
 #include "vault/records/selection.h"
+#include "vault/records/statement.h"
 #include "vault/sharing/bag.h"
 #include "vault/sharing/bundle.h"
-#include "vault/sharing/custody_report.h"
+#include "vault/sharing/bundle_reader.h"
+#include "vault/sharing/custody_hops.h"
 #include "vault/sharing/organisation.h"
 #include "vault/sharing/payload_names.h"
 #include "vault/sharing/tar.h"
+#include "vault/storage/json.h"
 #include "vault/text.h"
 
 namespace casevault {
@@ -78,22 +82,16 @@ class OutputFile {
   bool published_ = false;
 };
 
-/// Who vouched for a record, for people. @throws Error{kDamaged} when its hops do not hold.
-std::vector<CustodyHop> custody_hops(const std::vector<Hop>& hops, const std::map<VaultId, ForeignVault>& vaults,
-                                     const VersionDetails& details, const std::string& what) {
-  std::vector<CustodyHop> told;
-  const auto checked = check_hops(hops, vaults, details.sha256, details.size, what);
-  for (std::size_t i = 0; i < hops.size(); ++i) {
-    if (!checked[i]) {
-      told.push_back({.organisation = "minisign " + hops[i].sign});
-      continue;
-    }
-    const auto& vault = vaults.at(hops[i].vault);
-    told.push_back({vault.organisation(), checked[i]->by.name,
-                    record_label(checked[i]->case_number, checked[i]->record), checked[i]->version, checked[i]->time_ms,
-                    fingerprint(vault.vault(), vault.root())});
+/// Partners could not receive it.
+void refuse_too_large(const std::vector<TagFile>& files) {
+  std::uint64_t sum = 0;
+  bool too_large = files.size() > kMaxTagFiles;
+  for (const auto& file : files) {
+    sum += file.content.size();
+    too_large = too_large || file.content.size() > kMaxBundleFileSize;
   }
-  return told;
+  if (too_large || sum > kMaxTagBytes)
+    throw Error(Errc::kUsage, "there is too much to tell of so many records in one bundle", "share them in several");
 }
 
 /// One run of `share`.
@@ -111,7 +109,8 @@ class Share {
   void find_contacts();
   void refuse_target() const;
   void describe();
-  void collect_vaults(const std::vector<UserId>& own_people);
+  std::vector<UserId> own_people() const;
+  void collect_vaults();
   BundleRecord describe(const Selection::Item& item, const std::string& path);
   void prove_events();
   std::vector<CustodyEvent> find_events(const RoleKeys& role_keys);
@@ -136,6 +135,7 @@ class Share {
   Bundle bundle_;
   std::optional<SignedNote> checkpoint_;
   std::vector<CustodyEvent> events_;
+  std::set<UserId> event_people_;
   std::vector<TagFile> tags_;  // in the order in which they stand in the tar
   BundleId id_{};
   std::uint64_t done_bytes_ = 0;
@@ -154,6 +154,7 @@ ShareResult Share::run() {
   session_.record("share", objects_, "begun");
   describe();
   prove_events();
+  collect_vaults();
   compose();
   announce();
   write();
@@ -183,6 +184,7 @@ void Share::find_contacts() {
 void Share::refuse_target() const {
   if (std::filesystem::exists(std::filesystem::symlink_status(request_.out)))
     throw Error(Errc::kUsage, request_.out.string() + " exists already", "name another file with --out FILE");
+  refuse_inside_vault(session_.folder(), request_.out, "the bundle");
   const auto folder = std::filesystem::absolute(request_.out).parent_path();
   if (!std::filesystem::is_directory(folder))
     throw Error(Errc::kUsage, "there is no folder " + folder.string(), "mkdir -p " + folder.string());
@@ -196,18 +198,15 @@ void Share::describe() {
   bundle_.sign = minisign_key(keys().sign.verify_key()).encode();
   bundle_.note = request_.note;
   paths_ = assign_payload_paths(selection_, request_.plain_names);
-  std::vector<UserId> people{session_.user_id()};
   for (std::size_t i = 0; i < paths_.size(); ++i) {
     stop_if_interrupted(session_.environment());
     const auto& item = selection_.items()[i];
-    if (std::ranges::find(people, item.version.added_by) == people.end()) people.push_back(item.version.added_by);
     bundle_.records.push_back(describe(item, paths_[i]));
     const auto& name = item.version.details->name;
     const bool is_renamed = paths_[i] != "data/" + case_label(item.open->number) + "/" + name;
     result_.files.push_back({record_label(item.open->number, item.version.record), paths_[i], is_renamed ? name : "",
                              item.version.details->size});
   }
-  collect_vaults(people);
 }
 
 BundleRecord Share::describe(const Selection::Item& item, const std::string& path) {
@@ -215,8 +214,8 @@ BundleRecord Share::describe(const Selection::Item& item, const std::string& pat
   const auto label = record_label(item.open->number, item.version.record);
   BundleRecord record{path, {}};
   if (const auto origin = in_case(item.open->number, [&] { return store.origin(item.version); })) {
-    record.hops = hops_from_json(nlohmann::json::parse(origin->hops), label);
-    for (const auto& vault : nlohmann::json::parse(origin->vaults)) {
+    record.hops = hops_from_json(parse_canonical_array(origin->hops, label), label);
+    for (const auto& vault : parse_canonical_array(origin->vaults, label)) {
       const auto certificates = vault_certificates_from_json(vault, label);
       foreign_roots_.emplace(certificates.vault, certificates.root);
       auto& known = foreign_[certificates.vault];
@@ -234,8 +233,21 @@ BundleRecord Share::describe(const Selection::Item& item, const std::string& pat
   return record;
 }
 
-void Share::collect_vaults(const std::vector<UserId>& own_people) {
-  bundle_.vaults.push_back(own_certificates(session_.catalog(), own_people));
+/// Everybody of ours who signed something in the bundle, also on its way to others and back.
+std::vector<UserId> Share::own_people() const {
+  std::set<UserId> people{session_.user_id()};
+  for (const auto& record : bundle_.records) {
+    for (const auto& hop : record.hops) {
+      if (hop.statement && hop.vault == bundle_.vault)
+        people.insert(parse_statement(hop.statement->statement, record.path).by);
+    }
+  }
+  people.insert(event_people_.begin(), event_people_.end());
+  return {people.begin(), people.end()};
+}
+
+void Share::collect_vaults() {
+  bundle_.vaults.push_back(own_certificates(session_.catalog(), own_people()));
   for (auto& [vault, statements] : foreign_) {
     if (vault == bundle_.vault) continue;  // what came back to us: our own certificates say more
     VaultCertificates certificates{vault, foreign_roots_.at(vault), {}};
@@ -244,10 +256,10 @@ void Share::collect_vaults(const std::vector<UserId>& own_people) {
   }
 }
 
-/// Which entries of the audit log tell of a record's custody.
+/// Which entries of the audit log tell of a record's custody. Not what was shared: that would name other partners.
 bool is_custody_action(std::string_view action) {
-  static constexpr std::array<std::string_view, 7> kActions = {"add", "testimony-add", "update", "receive",
-                                                               "cat", "export",        "share"};
+  static constexpr std::array<std::string_view, 6> kActions = {"add",     "testimony-add", "update",
+                                                               "receive", "cat",           "export"};
   return std::ranges::find(kActions, action) != kActions.end();
 }
 
@@ -281,6 +293,7 @@ std::vector<CustodyEvent> Share::find_events(const RoleKeys& role_keys) {
                           [&](std::uint64_t index, const std::optional<OpenedEntry>& entry) {
                             if (!entry || index >= bundle_.log.size || !is_custody_action(entry->event.action)) return;
                             if (std::ranges::none_of(record_runs(entry->event.objects), is_shared)) return;
+                            if (entry->by) event_people_.insert(*entry->by);
                             found.push_back({index, entry->time_ms, entry->by ? user_name(session_, *entry->by) : "",
                                              entry->event.action, entry->event.objects, entry->event.outcome,
                                              std::string(kProofsFolder) + std::to_string(index) + ".tlog-proof"});
@@ -333,13 +346,14 @@ void Share::compose() {
   for (std::size_t i = 0; i < paths_.size(); ++i)
     payload.push_back({paths_[i], selection_.items()[i].version.details->sha256});
 
-  std::vector<TagFile> files = {{std::string(kBagDeclarationPath), encode_bag_declaration()},
-                                {std::string(kBagInfoPath), encode_bag_info(info)},
-                                {std::string(kManifestPath), encode_manifest(ManifestKind::kPayload, payload)},
-                                {std::string(kBundlePath), encode_bundle(sign_bundle(bundle_, session_.identity().signing))},
-                                {std::string(kCheckpointPath), checkpoint_->encode()},
-                                {std::string(kCustodyJsonPath), custody_jsonld(custody)},
-                                {std::string(kCustodyPagePath), custody_html(custody)}};
+  std::vector<TagFile> files = {
+      {std::string(kBagDeclarationPath), encode_bag_declaration()},
+      {std::string(kBagInfoPath), encode_bag_info(info)},
+      {std::string(kManifestPath), encode_manifest(ManifestKind::kPayload, payload)},
+      {std::string(kBundlePath), encode_bundle(sign_bundle(bundle_, session_.identity().signing))},
+      {std::string(kCheckpointPath), checkpoint_->encode()},
+      {std::string(kCustodyJsonPath), custody_jsonld(custody)},
+      {std::string(kCustodyPagePath), custody_html(custody)}};
   std::ranges::move(tags_, std::back_inserter(files));
   std::vector<ManifestEntry> tag_entries;
   for (const auto& file : files) tag_entries.push_back({file.path, sha256(as_bytes(file.content))});
@@ -348,6 +362,7 @@ void Share::compose() {
   const auto signature = MinisignSignature::sign(
       keys().sign, minisign_key(keys().sign.verify_key()).id, minisign_digest(as_bytes(tag_manifest)),
       "timestamp:" + std::to_string(bundle_.time_ms / 1000) + "\tfile:" + std::string(kTagManifestPath));
+  refuse_too_large(files);
   // What tells of all the rest comes first, so that a reader can check each file as it comes.
   tags_ = {{std::string(kTagManifestPath), tag_manifest}, {std::string(kTagSignaturePath), signature.encode()}};
   std::ranges::move(files, std::back_inserter(tags_));
@@ -356,9 +371,11 @@ void Share::compose() {
 // What goes out is in the log, and in the catalogue by name and hash, before there is a byte of it.
 void Share::announce() {
   Catalog::Update update(session_.catalog());
-  for (const auto& name : request_.contacts) {
-    if (update.state().sharing().find_contact(name) == nullptr)
-      throw Error(Errc::kBusy, "the contact " + name + " was removed by another process", "casevault contact list");
+  for (std::size_t i = 0; i < request_.contacts.size(); ++i) {
+    const auto* contact = update.state().sharing().find_contact(request_.contacts[i]);
+    if (contact == nullptr || contact->age != recipients_[i].text())
+      throw Error(Errc::kBusy, "the contact " + request_.contacts[i] + " was changed by another process",
+                  "casevault contact list");
   }
   auto statement = new_statement(session_, "share");
   statement["bundle"] = to_hex(id_);

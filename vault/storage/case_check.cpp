@@ -15,6 +15,8 @@ constexpr RowCheck kChecks[] = {
     {"SELECT count(*) FROM texts WHERE change NOT IN (SELECT change FROM versions)", "text that belongs to no version"},
     {"SELECT count(*) FROM origins WHERE change NOT IN (SELECT change FROM versions)",
      "origins that belong to no version"},
+    {"SELECT count(*) FROM certificates WHERE hash NOT IN (SELECT certificates FROM origins)",
+     "certificates that belong to no origin"},
     {"SELECT count(*) FROM versions WHERE change NOT IN (SELECT number FROM changes)", "versions without a statement"},
     {"SELECT count(*) FROM meta WHERE key NOT IN ('case', 'body-names')", "settings that casevault does not know"},
 };

@@ -41,15 +41,17 @@ class Copy {
   const Database& to_;
   Statement read_ = from_.prepare(
       "SELECT v.change, v.kind, v.record, v.version, v.details, v.sha256, v.body, v.file_key, c.data, t.change, t.text,"
-      " v.body_offset, v.body_size, o.hops, o.vaults FROM versions v LEFT JOIN contents c USING(change)"
-      " LEFT JOIN texts t USING(change) LEFT JOIN origins o USING(change) ORDER BY v.change");
+      " v.body_offset, v.body_size, o.hops, k.hash, k.vaults FROM versions v LEFT JOIN contents c USING(change)"
+      " LEFT JOIN texts t USING(change) LEFT JOIN origins o USING(change)"
+      " LEFT JOIN certificates k ON k.hash = o.certificates ORDER BY v.change");
   Statement version_ = to_.prepare(
       "INSERT INTO versions(change, kind, record, version, details, sha256, body, file_key, body_offset, body_size)"
       " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   Statement content_ = to_.prepare("INSERT INTO contents(change, data) VALUES(?, ?)");
   Statement text_ = to_.prepare("INSERT INTO texts(change, text) VALUES(?, ?)");
   Statement index_ = to_.prepare("INSERT INTO search(rowid, text) VALUES(?, ?)");
-  Statement origin_ = to_.prepare("INSERT INTO origins(change, hops, vaults) VALUES(?, ?, ?)");
+  Statement certificates_ = to_.prepare("INSERT OR IGNORE INTO certificates(hash, vaults) VALUES(?, ?)");
+  Statement origin_ = to_.prepare("INSERT INTO origins(change, hops, certificates) VALUES(?, ?, ?)");
 };
 
 void Copy::run(std::optional<RecordId> left_out) {
@@ -59,7 +61,7 @@ void Copy::run(std::optional<RecordId> left_out) {
     copy_row(leave);
     if (leave) continue;
     if (!read_.is_null(8)) copy_content();
-    if (!read_.is_null(13)) copy_origin();
+    if (!read_.is_null(14)) copy_origin();
     if (!read_.is_null(4)) copy_index();
   }
 }
@@ -83,9 +85,10 @@ void Copy::copy_row(bool left_out) {
 void Copy::copy_content() { content_.bind(1, read_.integer(0)).bind(2, read_.blob_view(8)).run(); }
 
 void Copy::copy_origin() {
+  certificates_.bind(1, read_.blob_view(14)).bind(2, std::string_view(read_.text(15))).run();
   origin_.bind(1, read_.integer(0));
   bind_text(origin_, 2, read_, 13);
-  bind_text(origin_, 3, read_, 14);
+  bind_blob(origin_, 3, read_, 14);
   origin_.run();
 }
 

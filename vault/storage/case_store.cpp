@@ -20,8 +20,9 @@ constexpr const char* kTables =
     "CREATE INDEX versions_sha256 ON versions(sha256) WHERE sha256 IS NOT NULL;"
     "CREATE INDEX versions_body ON versions(body) WHERE body IS NOT NULL;"
     "CREATE TABLE contents(change INTEGER PRIMARY KEY REFERENCES versions(change), data BLOB NOT NULL) STRICT;"
+    "CREATE TABLE certificates(hash BLOB PRIMARY KEY, vaults TEXT NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE origins(change INTEGER PRIMARY KEY REFERENCES versions(change), hops TEXT NOT NULL,"
-    " vaults TEXT NOT NULL) STRICT;"
+    " certificates BLOB NOT NULL REFERENCES certificates(hash)) STRICT;"
     "CREATE TABLE texts(change INTEGER PRIMARY KEY REFERENCES versions(change), text TEXT) STRICT;";
 
 // Measured on 20,000 texts: with the defaults (1 MiB, merging as it goes) filling the index takes twice as long.
@@ -154,11 +155,14 @@ std::string CaseStore::details_text(const Version& version) const {
 std::optional<Origin> CaseStore::origin(const Version& version) const {
   require(version.details.has_value(), "a withdrawn version has no origin");
   if (!version.details->origin) return std::nullopt;
-  auto query = database_.prepare("SELECT hops, vaults FROM origins WHERE change = ?");
+  auto query = database_.prepare(
+      "SELECT hops, vaults, hash FROM origins JOIN certificates ON hash = certificates WHERE change = ?");
   query.bind(1, static_cast<std::int64_t>(version.change));
   if (query.step()) {
     Origin origin{query.text(0), query.text(1)};
-    if (sha256(as_bytes(origin.hops)) == *version.details->origin) return origin;
+    const bool is_sound = sha256(as_bytes(origin.hops)) == *version.details->origin &&
+                          equal_constant_time(query.blob_view(2), sha256(as_bytes(origin.vaults)));
+    if (is_sound) return origin;
   }
   throw Error(Errc::kDamaged,
               version_label(version.record, version.number) + " is damaged: where it comes from is lost or changed",

@@ -87,14 +87,14 @@ class RowWriter {
     write_version(number, row);
     if (row.content.body == nullptr) content_.bind(1, number).bind(2, row.content.bytes).run();
     write_text(number, *row.version);
-    if (const auto& origin = row.version->origin)
-      origin_.bind(1, number).bind(2, std::string_view(origin->hops)).bind(3, std::string_view(origin->vaults)).run();
+    if (row.version->origin) write_origin(number, *row.version->origin);
   }
 
  private:
   void write_change(const Change& change);
   void write_version(std::int64_t number, const CaseStore::NewRow& row);
   void write_text(std::int64_t number, const PreparedVersion& version);
+  void write_origin(std::int64_t number, const Origin& origin);
 
   const Database& database_;
   Statement change_ = database_.prepare("INSERT INTO changes(number, statement, signature, hash) VALUES(?, ?, ?, ?)");
@@ -104,7 +104,8 @@ class RowWriter {
   Statement content_ = database_.prepare("INSERT INTO contents(change, data) VALUES(?, ?)");
   Statement text_ = database_.prepare("INSERT INTO texts(change, text) VALUES(?, ?)");
   Statement index_ = database_.prepare("INSERT INTO search(rowid, text) VALUES(?, ?)");
-  Statement origin_ = database_.prepare("INSERT INTO origins(change, hops, vaults) VALUES(?, ?, ?)");
+  Statement certificates_ = database_.prepare("INSERT OR IGNORE INTO certificates(hash, vaults) VALUES(?, ?)");
+  Statement origin_ = database_.prepare("INSERT INTO origins(change, hops, certificates) VALUES(?, ?, ?)");
 };
 
 void RowWriter::write_change(const Change& change) {
@@ -129,6 +130,13 @@ void RowWriter::write_text(std::int64_t number, const PreparedVersion& version) 
     text_.bind_null(2);
   }
   text_.run();
+}
+
+// Many records of one bundle have the same certificates.
+void RowWriter::write_origin(std::int64_t number, const Origin& origin) {
+  const auto hash = sha256(as_bytes(origin.vaults));
+  certificates_.bind(1, ByteView(hash)).bind(2, std::string_view(origin.vaults)).run();
+  origin_.bind(1, number).bind(2, std::string_view(origin.hops)).bind(3, ByteView(hash)).run();
 }
 
 }  // namespace

@@ -4,10 +4,43 @@
 
 namespace casevault {
 
-nlohmann::json parse_canonical(std::string_view text, std::string_view what) {
-  const auto parsed = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (parsed.is_object() && parsed.dump() == text) return parsed;
+namespace {
+
+// Counts brackets, and commas between values, outside of strings.
+bool is_within_bounds(std::string_view text) {
+  std::size_t depth = 0;
+  std::size_t values = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+      continue;
+    }
+    if (c == '"') in_string = true;
+    if (c == '{' || c == '[') ++depth;
+    if ((c == '}' || c == ']') && depth > 0) --depth;
+    if (c == ',' || c == '{' || c == '[') ++values;
+    if (depth > kMaxJsonDepth || values > kMaxJsonValues) return false;
+  }
+  return true;
+}
+
+nlohmann::json parse_exactly(std::string_view text, std::string_view what, bool is_object) {
+  if (is_within_bounds(text)) {
+    auto parsed = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if ((is_object ? parsed.is_object() : parsed.is_array()) && parsed.dump() == text) return parsed;
+  }
   throw Error(Errc::kDamaged, std::string(what) + " is damaged: not written as it should be");
+}
+
+}  // namespace
+
+nlohmann::json parse_canonical(std::string_view text, std::string_view what) { return parse_exactly(text, what, true); }
+
+nlohmann::json parse_canonical_array(std::string_view text, std::string_view what) {
+  return parse_exactly(text, what, false);
 }
 
 const nlohmann::json& Fields::any(const char* key) {

@@ -7,10 +7,17 @@
 
 namespace casevault {
 
+/// Deeper or larger JSON is refused before it is parsed: parsing it would take the stack, or many times its size.
+inline constexpr std::size_t kMaxJsonDepth = 16;
+inline constexpr std::size_t kMaxJsonValues = 500'000;
+
 /// Parses an object that must be written exactly as we write it (keys sorted, no white space, no duplicates): its bytes
 /// are what was signed.
 /// @throws Error{kDamaged} naming `what`.
 nlohmann::json parse_canonical(std::string_view text, std::string_view what);
+
+/// The same for an array.
+nlohmann::json parse_canonical_array(std::string_view text, std::string_view what);
 
 /// Reads the fields of one object and, at the end, insists that there were no others. @throws Error{kDamaged} naming
 /// `what`.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "crypto/error.h"
+#include "crypto/minisign.h"
 #include "vault/storage/json.h"
 
 namespace casevault {
@@ -14,6 +15,11 @@ template <typename List>
 auto* find_active(List& contacts, std::string_view name) {
   const auto found = std::ranges::find_if(contacts, [&](const Contact& c) { return c.active() && c.name == name; });
   return found == contacts.end() ? nullptr : &*found;
+}
+
+void merge(Peer& peer, const Peer& other) {
+  peer.removed.insert(other.removed.begin(), other.removed.end());
+  if (peer.newest.size < other.newest.size) peer.newest = other.newest;
 }
 
 }  // namespace
@@ -94,6 +100,7 @@ void SharingState::add_contact(Context& c) {
   contact.sign = c.key_text("sign");
   contact.verified_by = c.author.id;
   contact.since_ms = c.author.time_ms;
+  MinisignPublicKey::parse(contact.sign);  // throws for what is none
   c.require(is_valid_user_name(contact.name) && find_contact(contact.name) == nullptr &&
             find_contact_by_sign(contact.sign) == nullptr);
   contacts_.push_back(std::move(contact));
@@ -161,10 +168,10 @@ void SharingState::learn_peer(Contact& contact, const nlohmann::json& peer) {
     removal.end();
   }
   fields.end();
-  if (contact.peer) {
-    if (contact.peer->vault != next.vault || contact.peer->root != next.root) fields.fail();
-    next.removed.insert(contact.peer->removed.begin(), contact.peer->removed.end());
-    if (next.newest.size < contact.peer->newest.size) next.newest = contact.peer->newest;
+  if (contact.peer && contact.peer->vault != next.vault) fields.fail();
+  if (const auto known = find_peer(next.vault)) {
+    if (known->root != next.root) fields.fail();
+    merge(next, *known);
   }
   contact.peer = std::move(next);
 }
@@ -174,6 +181,15 @@ void SharingState::receive_done(Context& c) {
   const auto found = received_.find(c.fields.hex<32>("bundle"));
   c.require(found != received_.end() && !found->second.whole);
   found->second.whole = true;
+}
+
+std::optional<Peer> SharingState::find_peer(const VaultId& vault) const {
+  std::optional<Peer> known;
+  for (const auto& contact : contacts_) {
+    if (!contact.peer || contact.peer->vault != vault) continue;
+    known ? merge(*known, *contact.peer) : void(known = contact.peer);
+  }
+  return known;
 }
 
 std::optional<Sha256Digest> SharingState::sealed_keys_of(const UserId& user) const {

@@ -90,6 +90,8 @@ class SharingState {
   /// Only active ones; nullptr when there is none.
   const Contact* find_contact(std::string_view name) const;
   const Contact* find_contact_by_sign(std::string_view minisign_key) const;
+  /// What is known of a partner's vault from all contacts that it was, removed ones too.
+  std::optional<Peer> find_peer(const VaultId& vault) const;
   const std::map<BundleId, SharedBundle>& shared() const { return shared_; }
   const std::map<BundleId, ReceivedBundle>& received() const { return received_; }
 

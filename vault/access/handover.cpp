@@ -56,6 +56,7 @@ Bytes box_for_nobody() { return seal_to(BoxKeyPair::random().public_key, Bytes(k
 Bytes encode_handover(const VaultId& vault, const CatalogKey& key, std::uint32_t epoch, const Identity& owner,
                       const std::vector<UserKeys>& users) {
   std::vector<Bytes> boxes;
+  boxes.reserve(kSlotCount);
   for (const auto& user : users) boxes.push_back(box_for(vault, user, epoch, key, owner));
   while (boxes.size() < kSlotCount) boxes.push_back(box_for_nobody());
   for (std::size_t i = boxes.size(); i > 1; --i) {

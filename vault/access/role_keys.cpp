@@ -34,17 +34,21 @@ std::optional<RoleKeys> open_role_keys(const Catalog& catalog, const Identity& i
   if (user == nullptr || !user->active || !user->role_keys) return std::nullopt;
   const auto sealed = catalog.blob(*user->role_keys);
   const auto plain = sealed ? open_sealed(identity.box, *sealed) : std::nullopt;
-  const auto damaged = Error(Errc::kDamaged, "catalog.db: your keys to the audit log are lost or damaged",
-                             "restore the vault from a copy");
-  if (!plain) throw damaged;
+  const auto require_sound = [](bool sound) {
+    if (!sound) {
+      throw Error(Errc::kDamaged, "catalog.db: your keys to the audit log are lost or damaged",
+                  "restore the vault from a copy");
+    }
+  };
+  require_sound(plain.has_value());
   SecretReader reader(*plain);
-  if (as_text(reader.take<4>()) != kMagic) throw damaged;
+  require_sound(as_text(reader.take<4>()) == kMagic);
   RoleKeys keys;
   const bool has_root = reader.take<1>()[0] == std::byte{1};
   auto root = reader.take_key<SigningSeed>();
   if (has_root) keys.root = std::move(root);
   const auto count = std::to_integer<std::size_t>(reader.take<1>()[0]);
-  if (reader.left() != 32 * count) throw damaged;
+  require_sound(reader.left() == 32 * count);
   for (std::size_t i = 0; i < count; ++i) {
     keys.audit.push_back(BoxKeyPair::from_secret(reader.take_key<BoxSecretKey>()));
   }

@@ -340,6 +340,7 @@ std::vector<OpenedBefore> opened_by(Session& session, UserId user, std::int64_t 
                            }
                          });
   std::vector<OpenedBefore> report;
+  report.reserve(opened.size());
   for (auto& [number, names] : opened) report.push_back({number, std::move(names)});
   return report;
 }

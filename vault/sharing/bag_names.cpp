@@ -48,7 +48,7 @@ std::optional<std::string> find_component_fault(std::string_view path) {
   std::size_t depth = 0;
   for (std::size_t start = 0; start <= path.size(); ++depth) {
     const std::size_t end = std::min(path.find('/', start), path.size());
-    if (const auto fault = find_name_fault(path.substr(start, end - start))) return fault;
+    if (auto fault = find_name_fault(path.substr(start, end - start))) return fault;
     start = end + 1;
   }
   if (depth > kMaxBagPathDepth) return "has more than 64 components";
@@ -76,7 +76,7 @@ std::optional<std::string> find_path_fault(std::string_view path) {
   if (escape_for_display(path) != path) return "has control, bidirectional or invisible characters";
   if (path.find('\\') != std::string_view::npos) return "has a backslash";
   if (path.find('%') != std::string_view::npos) return "has a percent sign";
-  if (const auto fault = find_component_fault(path)) return fault;
+  if (auto fault = find_component_fault(path)) return fault;
   // Last: it takes the square of the length of what stands between slashes, which has its limit by now.
   if (nfc(path) != path) return "is not in Unicode normalization form C";
   return std::nullopt;

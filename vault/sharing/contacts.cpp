@@ -139,7 +139,7 @@ std::string add_contact(Session& session, const std::string& name, const std::st
         "a contact's name is 1 to 64 bytes of text, without commas, control or path characters, and not like C-1",
         "casevault contact add NAME --age RECIPIENT --sign KEY");
   }
-  const auto fingerprint = fingerprint_of_keys(age, sign);
+  auto fingerprint = fingerprint_of_keys(age, sign);
   session.record("contact-add", name, "begun");
   Catalog::Update update(session.catalog());
   require_new(update.state().sharing(), name, age, sign);
@@ -169,7 +169,7 @@ FiledReceipt file_receipt(Session& session, const Path& file) {
   require_sharer(session, "contact-receipt", "");
   const auto bytes = read_small_file(file, kMaxReceiptSize);
   if (!bytes) throw Error(Errc::kUsage, "there is no such file: " + file.string());
-  const auto filed = check_receipt(session.state().sharing(), as_text(*bytes));
+  auto filed = check_receipt(session.state().sharing(), as_text(*bytes));
   session.record("contact-receipt", filed.contact, "begun");
   Catalog::Update update(session.catalog());
   const auto shared = update.state().sharing().shared().find(*array_from_hex<32>(filed.bundle));

@@ -356,6 +356,7 @@ void Share::compose() {
       {std::string(kCustodyPagePath), custody_html(custody)}};
   std::ranges::move(tags_, std::back_inserter(files));
   std::vector<ManifestEntry> tag_entries;
+  tag_entries.reserve(files.size());
   for (const auto& file : files) tag_entries.push_back({file.path, sha256(as_bytes(file.content))});
   const auto tag_manifest = encode_manifest(ManifestKind::kTag, tag_entries);
   id_ = sha256(as_bytes(tag_manifest));

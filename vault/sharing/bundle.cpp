@@ -15,12 +15,6 @@ constexpr std::string_view kDomain = "casevault/v1/bundle";
 constexpr int kFormat = 1;
 constexpr const char* kWhat = "casevault/bundle.json";
 
-const nlohmann::json& list_from(Fields& fields, const char* key, std::size_t max) {
-  const auto& list = fields.any(key);
-  if (!list.is_array() || list.size() > max) fields.fail();
-  return list;
-}
-
 nlohmann::json without_signature(const Bundle& bundle) {
   auto recipients = nlohmann::json::array();
   for (const auto& mark : bundle.recipients) recipients.push_back(to_hex(mark));
@@ -58,14 +52,14 @@ Bundle bundle_from(Fields& fields) {
   bundle.sign = fields.text("sign");
   bundle.time_ms = fields.time("time");
   bundle.vault = fields.hex<16>("vault");
-  for (const auto& item : list_from(fields, "recipients", 1000)) {
+  for (const auto& item : fields.list("recipients", 1000)) {
     const auto mark = item.is_string() ? array_from_hex<32>(item.get<std::string>()) : std::nullopt;
     if (!mark) fields.fail();
     bundle.recipients.push_back(*mark);
   }
-  for (const auto& item : list_from(fields, "vaults", 1000))
+  for (const auto& item : fields.list("vaults", 1000))
     bundle.vaults.push_back(vault_certificates_from_json(item, kWhat));
-  for (const auto& item : list_from(fields, "records", kMaxBundleRecords)) {
+  for (const auto& item : fields.list("records", kMaxBundleRecords)) {
     Fields record(item, kWhat);
     auto path = record.text("path");
     bundle.records.push_back(
@@ -81,6 +75,12 @@ Bundle bundle_from(Fields& fields) {
 MinisignPublicKey minisign_key(const VerifyKey& key) {
   const auto digest = blake2b_128({as_bytes("casevault/v1/minisign-id"), key.bytes});
   return {to_array<8>(digest), key};
+}
+
+bool is_own_key(const SharingState& sharing, std::string_view age, std::string_view sign) {
+  return std::ranges::any_of(sharing.own_keys(), [&](const OrganisationPublicKeys& keys) {
+    return keys.age == age || minisign_key(keys.sign).encode() == sign;
+  });
 }
 
 std::string contact_fingerprint(std::string_view age, std::string_view sign) {

@@ -23,6 +23,8 @@ inline constexpr std::size_t kMaxBundleRecords = 10'000;
 
 /// The id in an organisation's minisign keys: the first 8 bytes of BLAKE2b-128("casevault/v1/minisign-id" ‖ key).
 MinisignPublicKey minisign_key(const VerifyKey& key);
+/// Whether either of these keys is, or was, the organisation's own.
+bool is_own_key(const SharingState& sharing, std::string_view age, std::string_view sign);
 /// Eight words for reading aloud, of what partners know of an organisation: BLAKE2b-128 of
 /// "casevault/v1/contact-fingerprint" ‖ age recipient ‖ 0x00 ‖ minisign key.
 std::string contact_fingerprint(std::string_view age, std::string_view sign);

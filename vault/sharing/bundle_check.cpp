@@ -132,10 +132,7 @@ void BundleCheck::refuse_unknown() const {
   }
   if (request_.accept_sender) {
     AgeRecipient::from_text(sender.age);  // refuses what nothing can be sealed to
-    const bool is_own = std::ranges::any_of(sharing_.own_keys(), [&](const OrganisationPublicKeys& keys) {
-      return keys.age == sender.age || minisign_key(keys.sign).encode() == sender.sign;
-    });
-    if (is_own) fail("it claims to be sent with your own organisation's keys");
+    if (is_own_key(sharing_, sender.age, sender.sign)) fail("it claims to be sent with your own organisation's keys");
     if (is_valid_user_name(sender.name)) return;
     throw Error(Errc::kUsage, "the sender's name cannot be a contact's",
                 "casevault contact add NAME --age " + sender.age + " --sign " + sender.sign);

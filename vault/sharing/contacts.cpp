@@ -43,10 +43,8 @@ void require_new(const SharingState& sharing, const std::string& name, const std
   }
   if (const auto* other = sharing.find_contact_by_sign(sign))
     throw Error(Errc::kUsage, "these are the keys of the contact " + other->name, "casevault contact list");
-  for (const auto& own : sharing.own_keys()) {
-    if (minisign_key(own.sign).encode() == sign || own.age == age)
-      throw Error(Errc::kUsage, "these are your own organisation's keys", "casevault contact self");
-  }
+  if (is_own_key(sharing, age, sign))
+    throw Error(Errc::kUsage, "these are your own organisation's keys", "casevault contact self");
 }
 
 ContactView view_of(const Session& session, const Contact& contact) {

@@ -26,12 +26,6 @@ nlohmann::json parsed(const SignedStatement& statement, const std::string& what)
   return parse_canonical(statement.statement, what);
 }
 
-const nlohmann::json& list_from(Fields& fields, const char* key, std::size_t max) {
-  const auto& list = fields.any(key);
-  if (!list.is_array() || list.size() > max) fields.fail();
-  return list;
-}
-
 }  // namespace
 
 Change SignedStatement::change() const { return link_change({number - 1, previous}, statement, signature); }
@@ -94,7 +88,7 @@ nlohmann::json to_json(const VaultCertificates& certificates) {
 VaultCertificates vault_certificates_from_json(const nlohmann::json& object, const std::string& what) {
   Fields fields(object, what);
   VaultCertificates certificates{fields.hex<16>("vault"), {fields.hex<32>("root")}, {}};
-  for (const auto& item : list_from(fields, "certificates", kMaxCertificates))
+  for (const auto& item : fields.list("certificates", kMaxCertificates))
     certificates.statements.push_back(signed_statement_from_json(item, what));
   fields.end();
   return certificates;

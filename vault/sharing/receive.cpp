@@ -64,7 +64,7 @@ class Receive {
   void read_into(Batch& batch, const OpenCase& open, BundleReader& reader, const CheckedRecord& record);
   void read_body(Batch& batch, ReadyFile& file, const OpenCase& open, BundleReader& reader,
                  const CheckedRecord& record);
-  VersionDetails details_of(const CheckedRecord& record, ByteView first_bytes) const;
+  VersionDetails details_of(const CheckedRecord& record, const Origin& origin, ByteView first_bytes) const;
   Origin origin_of(const CheckedRecord& record) const;
   void commit(Batch& batch, OpenCase& open, RecordKind kind, std::size_t first);
   void end();
@@ -264,11 +264,12 @@ void Receive::read_into(Batch& batch, const OpenCase& open, BundleReader& reader
   }
   if (size != content.size() || sha256(content) != record.entry.digest)
     throw Error(Errc::kDamaged, "the file was changed while it was read");
-  const auto details = details_of(record, content);
+  auto origin = origin_of(record);
+  const auto details = details_of(record, origin, content);
   const bool is_inline = record.size <= kMaxInlineSize;
   const bool is_text = is_plain_text(content, false);
   file.prepared = prepare_version(details, is_text ? as_text(content) : std::string_view(), is_inline);
-  file.prepared.origin = origin_of(record);
+  file.prepared.origin = std::move(origin);
   file.name = details.name;
   if (details.testimony) {
     file.may_be_known = false;
@@ -307,10 +308,11 @@ void Receive::read_body(Batch& batch, ReadyFile& file, const OpenCase& open, Bun
   if (hashing_.finish() != record.entry.digest || body.size() != record.size)
     throw Error(Errc::kDamaged, "the file was changed while it was read");
   body.finish();
-  const auto details = details_of(record, first_bytes);
+  auto origin = origin_of(record);
+  const auto details = details_of(record, origin, first_bytes);
   file.name = details.name;
   file.prepared = prepare_version(details, {}, false);
-  file.prepared.origin = origin_of(record);
+  file.prepared.origin = std::move(origin);
   batch.held_bytes += size_of(*file.prepared.origin);
   file.body = batch.bodies.size();
   batch.body_bytes += record.size;
@@ -318,7 +320,7 @@ void Receive::read_body(Batch& batch, ReadyFile& file, const OpenCase& open, Bun
   batch.files.push_back(std::move(file));
 }
 
-VersionDetails Receive::details_of(const CheckedRecord& record, ByteView first_bytes) const {
+VersionDetails Receive::details_of(const CheckedRecord& record, const Origin& origin, ByteView first_bytes) const {
   VersionDetails details;
   if (record.last) {
     details = record.last->details;
@@ -328,7 +330,7 @@ VersionDetails Receive::details_of(const CheckedRecord& record, ByteView first_b
     details.size = record.size;
     details.sha256 = record.entry.digest;
   }
-  details.origin = sha256(as_bytes(encode_hops(record.hops)));
+  details.origin = sha256(as_bytes(origin.hops));
   return details;
 }
 

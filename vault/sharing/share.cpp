@@ -117,7 +117,6 @@ class Share {
   void compose();
   void announce();
   void write();
-  void write_content(TarWriter& tar, const Selection::Item& item, const std::string& path);
   CustodyReport report() const;
   CustodyRecord report_of(std::size_t index, const std::map<VaultId, ForeignVault>& vaults) const;
   const OrganisationKeys& keys() const { return ring_.back(); }

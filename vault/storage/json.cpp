@@ -69,6 +69,12 @@ std::int64_t Fields::time(const char* key) {
   return value.get<std::int64_t>();
 }
 
+const nlohmann::json& Fields::list(const char* key, std::size_t max) {
+  const auto& value = any(key);
+  if (!value.is_array() || value.size() > max) fail();
+  return value;
+}
+
 void Fields::end() const {
   if (used_ != object_.size()) fail();
 }

@@ -33,6 +33,8 @@ class Fields {
     if (!bytes) fail();
     return *bytes;
   }
+  /// An array of at most `max` items.
+  const nlohmann::json& list(const char* key, std::size_t max);
   /// For fields that are checked elsewhere.
   const nlohmann::json& any(const char* key);
   void end() const;

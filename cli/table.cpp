@@ -112,6 +112,12 @@ const char* meaning_of(Errc status) {
       return "damaged or forged data, named";
     case Errc::kAuditUnavailable:
       return "the audit log cannot be written, so access is refused";
+    case Errc::kCustodiansRefused:
+      return "custodians refused (locked, burned, too many tries)";
+    case Errc::kTooFewCustodians:
+      return "too few custodians reachable";
+    case Errc::kDestroyed:
+      return "this vault was destroyed";
     case Errc::kNoSpace:
       return "no space left";
     case Errc::kInterrupted:

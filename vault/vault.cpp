@@ -175,7 +175,15 @@ Vault Vault::open(const Path& folder, const Environment& environment) {
 }
 
 Session Vault::unlock(const std::string& user, const SecretBytes& passphrase) {
-  return Session(unlock_vault(folder_, header_, environment_, user, passphrase));
+  return unlock(slot_access(user, passphrase));
+}
+
+SlotAccess Vault::slot_access(const std::string& user, const SecretBytes& passphrase) const {
+  return {user, derive_slot_key(header_, user, passphrase)};
+}
+
+Session Vault::unlock(const SlotAccess& access) {
+  return Session(unlock_vault(folder_, header_, environment_, access));
 }
 
 std::string Vault::request_to_join(const std::string& user, const SecretBytes& passphrase) {

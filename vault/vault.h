@@ -18,6 +18,12 @@ class CatalogState;
 struct SessionKeys;
 struct SessionParts;
 
+/// What opens one user's slot: all that a guard has to keep so that a session can be had again without a passphrase.
+struct SlotAccess {
+  std::string user;
+  SlotKey key;
+};
+
 struct NewVault {
   std::string organisation;  // kept in the catalogue, never in the clear
   std::string user;          // the first owner's name
@@ -73,6 +79,10 @@ class Vault {
   /// One Argon2id run, then all 64 slots. A failure is logged too.
   /// @throws Error: kWrongPassphrase, kNotAllowed (not yet approved, or removed), kDamaged, kAuditUnavailable, kBusy.
   Session unlock(const std::string& user, const SecretBytes& passphrase);
+  /// The expensive half of it: Argon2id, and whoever else must agree. It is not known yet whether a slot opens.
+  SlotAccess slot_access(const std::string& user, const SecretBytes& passphrase) const;
+  /// The other half.
+  Session unlock(const SlotAccess& access);
 
   /// Asks to be let in: makes the user's keys and leaves a request that owners can read. Returns the fingerprint of the
   /// keys, to be compared aloud before approval. @throws Error{kUsage} for an unusable name.

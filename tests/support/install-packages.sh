@@ -10,6 +10,7 @@ readonly backports_file=/etc/apt/sources.list.d/casevault-backports
 build_packages=(
   g++ cmake ninja-build pkg-config libsodium-dev libssl-dev libsqlcipher-dev libboost-program-options-dev
   nlohmann-json3-dev libzxcvbn-dev libarchive-dev libutf8proc-dev libqrencode-dev
+  libboost-dev libcurl4-openssl-dev libspdlog-dev libsystemd-dev
 )
 
 fail() {

@@ -189,36 +189,37 @@ std::vector<Slots::Found> open_own_slots(const Path& folder, const Header& heade
 }
 
 std::unique_ptr<SessionParts> open_session(const Path& folder, const Header& header, const Environment& environment,
-                                           const std::string& user, const SecretBytes& passphrase, Slots slots) {
-  auto slot_key = derive_slot_key(header, user, passphrase);
-  const auto found = open_own_slots(folder, header, slots, slot_key, user);
+                                           const SlotAccess& access, Slots slots) {
+  const auto found = open_own_slots(folder, header, slots, access.key, access.user);
   const auto& slot = found.front().contents;
   Identity identity{slot.user, SigningKey::from_seed(slot.signing_seed.clone()),
                     BoxKeyPair::from_secret(slot.box_secret.clone())};
-  auto access = find_catalog_key(folder, header.vault_id, slot, identity);
-  if (!access) {
+  auto catalog_access = find_catalog_key(folder, header.vault_id, slot, identity);
+  if (!catalog_access) {
     throw Error(Errc::kNotAllowed,
                 slot.catalog_epoch == 0 ? "you were not let in yet" : "you were removed from this vault",
                 "ask an owner of the vault");
   }
-  auto catalog = Catalog::open(folder / "catalog.db", access->key, access->epoch, header.vault_id, header.root_key);
-  const auto& counts = check_me(catalog.state(), slots, found, public_half(identity, user));
-  check_handover(catalog.state(), access->handed, identity.id);
+  auto catalog = Catalog::open(folder / "catalog.db", catalog_access->key, catalog_access->epoch, header.vault_id,
+                               header.root_key);
+  const auto& counts = check_me(catalog.state(), slots, found, public_half(identity, access.user));
+  check_handover(catalog.state(), catalog_access->handed, identity.id);
 
-  auto state_key = state_key_of(access->key, header.vault_id);
+  auto state_key = state_key_of(catalog_access->key, header.vault_id);
   auto log = AuditLog::open(folder / "audit", header.vault_id, header.audit_key, environment);
-  auto parts = std::unique_ptr<SessionParts>(new SessionParts{
-      folder,
-      environment,
-      user,
-      SessionKeys{header, std::move(slots), std::move(slot_key), counts.index, counts.contents.generation,
-                  counts.contents.catalog_epoch, std::move(access->key), access->epoch, std::move(state_key)},
-      std::move(identity),
-      BodyStore(folder / "bodies"),
-      std::move(log),
-      std::move(catalog),
-      true,
-      {}});
+  auto parts = std::unique_ptr<SessionParts>(
+      new SessionParts{folder,
+                       environment,
+                       access.user,
+                       SessionKeys{header, std::move(slots), access.key.clone(), counts.index,
+                                   counts.contents.generation, counts.contents.catalog_epoch,
+                                   std::move(catalog_access->key), catalog_access->epoch, std::move(state_key)},
+                       std::move(identity),
+                       BodyStore(folder / "bodies"),
+                       std::move(log),
+                       std::move(catalog),
+                       true,
+                       {}});
   check_freshness(*parts);
   put_back_files(*parts);
   remove_old_case_files(*parts);
@@ -228,15 +229,16 @@ std::unique_ptr<SessionParts> open_session(const Path& folder, const Header& hea
 }  // namespace
 
 std::unique_ptr<SessionParts> unlock_vault(const Path& folder, const Header& header, const Environment& environment,
-                                           const std::string& user, const SecretBytes& passphrase) {
+                                           const SlotAccess& access) {
   auto slots = Slots::open(folder / "slots");
   slots.file().lock(File::Lock::kShared, kLockTimeoutMs);
   auto log = AuditLog::open(folder / "audit", header.vault_id, header.audit_key, environment);
   try {
-    return open_session(folder, header, environment, user, passphrase, std::move(slots));
+    return open_session(folder, header, environment, access, std::move(slots));
   } catch (const Error& error) {
     // There is no session: the entry is sealed to the audit key and signed by nobody.
-    log.append({"unlock", user, error.code() == Errc::kWrongPassphrase ? "failed" : "refused"}, nullptr, nullptr);
+    log.append({"unlock", access.user, error.code() == Errc::kWrongPassphrase ? "failed" : "refused"}, nullptr,
+               nullptr);
     throw;
   }
 }

@@ -8,6 +8,8 @@ namespace {
 /// An Error of --passphrase-file or the terminal comes before the Argon2id run and before anything is logged.
 Session unlock(Invocation& call, Vault vault) {
   const std::string user = call.user();
+  const SlotAccess* unlocked = call.process().unlocked;
+  if (unlocked && unlocked->user == user) return vault.unlock(*unlocked);
   const SecretBytes passphrase = current_passphrase(call, "Passphrase of " + user);
   return vault.unlock(user, passphrase);
 }

@@ -27,6 +27,10 @@ std::vector<Command> make_table() {
   add(receive_command());
   add_all(audit_commands());
   add(verify_command());
+  add(unlock_command());
+  add(lock_command());
+  add(guard_command());
+  add(panic_command());
   add(completion_command());
   add(help_command());
   add(version_command());

@@ -70,7 +70,7 @@ class Vault {
   /// @throws Error{kUsage} when there is something in it.
   static void create(const Path& folder, const NewVault& choices, const SecretBytes& passphrase,
                      const Environment& environment);
-  /// Reads the public header. @throws Error: kNoVault, kDamaged.
+  /// Reads the public header. @throws Error: kNoVault, kDamaged; kDestroyed, after going on with what was left of it.
   static Vault open(const Path& folder, const Environment& environment);
 
   const Header& header() const { return header_; }

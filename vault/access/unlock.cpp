@@ -5,6 +5,7 @@
 
 #include "vault/access/handover.h"
 #include "vault/access/join.h"
+#include "vault/raid/tombstone.h"
 #include "vault/session_parts.h"
 
 namespace casevault {
@@ -89,6 +90,7 @@ bool put_back_if_changed(const Catalog& catalog, const Path& path, const Sha256D
     file.reset();  // longer than it may be: as good as missing
   }
   if (file && sha256(*file) == expected) return false;
+  if (file && parse_tombstone(*file)) throw Error(Errc::kDestroyed, "this vault is being destroyed");
   make_directory(path.parent_path());
   const auto copy = catalog.blob(expected);
   if (!copy)

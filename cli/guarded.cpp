@@ -61,4 +61,15 @@ std::optional<int> run_in_guard(Invocation& call, const std::vector<std::string>
                     call.process().environment.interrupted);
 }
 
+bool lock_guard(Invocation& call) {
+  constexpr int kTimeoutMs = 5'000;
+  const Vault vault = Vault::open(call.vault_folder(), call.process().environment);
+  auto guard = GuardClient::connect(socket_places(call.process()), vault.header().vault_id);
+  const auto locked = guard ? guard->lock(false, kTimeoutMs) : GuardClient::Locked::kWasLocked;
+  if (locked == GuardClient::Locked::kNoAnswer) {
+    throw Error(Errc::kBusy, "the guard does not answer", "casevault panic ends it whatever it does");
+  }
+  return locked == GuardClient::Locked::kWasUnlocked;
+}
+
 }  // namespace casevault

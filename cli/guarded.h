@@ -15,4 +15,8 @@ SocketPlaces socket_places(const Process& process);
 /// there is none, and the command has to be run here. @throws Error{kInterrupted} when the vault was locked meanwhile.
 std::optional<int> run_in_guard(Invocation& call, const std::vector<std::string>& words);
 
+/// Locks the vault of this call. Returns whether it was unlocked.
+/// @throws Error{kBusy} when its guard does not answer, and what Vault::open throws.
+bool lock_guard(Invocation& call);
+
 }  // namespace casevault

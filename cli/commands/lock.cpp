@@ -1,21 +1,12 @@
 #include "cli/commands/commands.h"
 #include "cli/guarded.h"
 #include "cli/json.h"
-#include "vault/vault.h"
 
 namespace casevault {
 namespace {
 
-constexpr int kTimeoutMs = 5'000;
-
 int run_lock(Invocation& call) {
-  const Vault vault = Vault::open(call.vault_folder(), call.process().environment);
-  auto guard = GuardClient::connect(socket_places(call.process()), vault.header().vault_id);
-  const auto locked = guard ? guard->lock(false, kTimeoutMs) : GuardClient::Locked::kWasLocked;
-  if (locked == GuardClient::Locked::kNoAnswer) {
-    throw Error(Errc::kBusy, "the guard does not answer", "casevault panic ends it whatever it does");
-  }
-  const bool was_unlocked = locked == GuardClient::Locked::kWasUnlocked;
+  const bool was_unlocked = lock_guard(call);
   if (call.json()) {
     call.out().object({{"locked", true}, {"was_unlocked", was_unlocked}});
   } else {

@@ -3,12 +3,14 @@
 #include "cli/guarded.h"
 #include "cli/json.h"
 #include "cli/passphrase.h"
+#include "vault/raid/holders.h"
 #include "vault/raid/wipe.h"
 #include "vault/vault.h"
 
 namespace casevault {
 namespace {
 
+constexpr int kGraceMs = 250;       // of commands that run without a guard
 constexpr int kPatienceMs = 2'000;  // with a guard that is to lock; then it is killed
 
 /// The vault's own guard; where the header cannot be read, all guards of this user: locking does no harm.
@@ -20,7 +22,7 @@ std::vector<VaultId> vaults_to_lock(Invocation& call, const std::string& folder,
   }
 }
 
-/// Returns whether anything was unlocked, as far as it is known.
+/// Returns whether a guard held a key, as far as it is known.
 bool lock_guards(Invocation& call, const std::string& folder, bool ends) {
   const auto sockets = SocketFolder::find(socket_places(call.process()));
   if (!sockets) return false;
@@ -64,6 +66,7 @@ int destroy(Invocation& call, const std::string& folder) {
   confirm(call, "Destroy the vault " + folder + " on this machine, for ever?", "nothing was destroyed");
   bool keys_destroyed = false;
   lock_guards(call, folder, true);
+  end_sessions(folder, 0);
   const auto last = destroy_vault(folder, call.process().environment, "", [&](const DestroyReceipt& receipt) {
     keys_destroyed |= receipt.stage == DestroyStage::kKeysDestroyed;
     print_stage(call, receipt);
@@ -80,10 +83,12 @@ int run_panic(Invocation& call) {
   const std::string folder = call.vault_folder();
   if (call.has("destroy")) return destroy(call, folder);
   const bool was_unlocked = lock_guards(call, folder, false);
+  const std::size_t ended = end_sessions(folder, kGraceMs);
   if (call.json()) {
-    call.out().object({{"locked", true}, {"was_unlocked", was_unlocked}});
+    call.out().object({{"locked", true}, {"was_unlocked", was_unlocked}, {"ended", ended}});
   } else {
-    call.out().line(was_unlocked ? "locked" : "nothing was unlocked");
+    call.out().line(was_unlocked || ended > 0 ? "locked" : "nothing was unlocked");
+    if (ended > 0) call.out().note(count_of(ended, "other command", "other commands") + " ended");
   }
   return 0;
 }
@@ -97,7 +102,9 @@ Command panic_command() {
       .max_arguments = 0,
       .summary = "lock now, or destroy now; works without unlocking",
       .description =
-          "Locks at once, also where the guard hangs or the vault is damaged. Needs no passphrase and no network.\n"
+          "Locks at once, also where the guard hangs or the vault is damaged, and ends commands of yours that run "
+          "without a guard.\n"
+          "Needs no passphrase and no network.\n"
           "\n"
           "With --destroy it asks first (--yes answers), then locks, overwrites all keys of the vault on this machine, "
           "and removes\n"

@@ -2,6 +2,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/commands/removal.h"
+#include "cli/guarded.h"
 #include "cli/json.h"
 #include "cli/passphrase.h"
 #include "cli/session.h"
@@ -169,6 +170,7 @@ int run_user_passphrase(Invocation& call) {
     call.out().line("the passphrase of " + user + " is changed");
   }
   call.out().note("a copy of this disk made before today still opens with the old passphrase");
+  if (lock_guard(call)) call.out().note("the vault was locked: the guard held what the old passphrase opens");
   return 0;
 }
 

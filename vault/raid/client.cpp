@@ -92,11 +92,11 @@ std::optional<GuardClient::Unlocked> GuardClient::unlock(const std::string& user
 GuardClient::Locked GuardClient::lock(bool ends, int timeout_ms) {
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
-  if (!send_message(socket_.get(), {ends ? "end" : "lock"})) return Locked::kNoAnswer;
+  if (!send_message(socket_.get(), {ends ? "end" : "lock"})) return Locked::kWasLocked;
   while (Clock::now() < deadline) {
     const auto received = await_message(socket_.get(), kPollInterval);
     if (received.how == Reception::kNothingYet) continue;
-    if (received.how != Reception::kMessage) return Locked::kNoAnswer;
+    if (received.how != Reception::kMessage) return Locked::kWasLocked;  // it has ended, and its keeper with it
     const auto& texts = received.message.texts;
     return texts.back() == "before: unlocked" ? Locked::kWasUnlocked : Locked::kWasLocked;
   }

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <list>
 
+#include "vault/raid/holders.h"
 #include "vault/raid/message.h"
 #include "vault/raid/processes.h"
 #include "vault/storage/json.h"
@@ -346,6 +347,7 @@ class Guard {
   /// Nothing waits here for anybody: keys out of memory, then the disk.
   void destroy(const Demand& demand) {
     lock(demand.reason, kGraceBeforeDestroying);
+    end_sessions(settings_.folder, 0);
     ended_ = true;
     status_ = static_cast<int>(Errc::kDestroyed);
     destroy_vault(settings_.folder, settings_.environment, demand.order, [&](const DestroyReceipt& receipt) {

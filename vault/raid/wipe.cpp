@@ -88,9 +88,9 @@ std::vector<std::string> limits_of_wiping(const Path& folder, bool trimmed) {
   limits.emplace_back(
       "overwriting promises nothing on an SSD, a memory card, or where there are snapshots or a journal of data: the "
       "old blocks may be readable to a laboratory");
-  limits.emplace_back(trimmed
-                          ? "the disk was told which space is free (FITRIM); whether it forgets it is up to the disk"
-                          : "free space was not trimmed; an administrator can do it: fstrim --all");
+  limits.emplace_back(
+      trimmed ? "the disk is being told which space is free (FITRIM); whether it forgets it is up to the disk"
+              : "free space was not trimmed; an administrator can do it: fstrim --all");
   limits.emplace_back(
       "not reached from here: copies of this disk, replicas, exports, bundles already sent, what other people of this "
       "machine hold in memory");

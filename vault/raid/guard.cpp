@@ -23,12 +23,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // Milliseconds.
-constexpr int kRequestTimeout = 5'000;       // for a connection to say what it wants
-constexpr int kUnlockTimeout = 120'000;      // for a keeper to open the vault; custodians may be slow
-constexpr int kFirstUnlockTimeout = 60'000;  // of a guard that `unlock` started
-constexpr int kGraceOfCommands = 250;        // to end at a whole step, when the vault is locked
-constexpr int kGraceBeforeDestroying = 10;   // for the keeper to wipe its key
-constexpr int kPatienceWithKilled = 1'000;   // for the system to end processes that were killed
+constexpr int kRequestTimeout = 5'000;        // for a connection to say what it wants
+constexpr int kUnlockTimeout = 120'000;       // for a keeper to open the vault; custodians may be slow
+constexpr int kFirstUnlockTimeout = 60'000;   // of a guard that `unlock` started
+constexpr int kGraceOfCommands = 250;         // to end at a whole step, when the vault is locked
+constexpr int kGraceBeforeDestroying = 10;    // for the keeper to wipe its key
+constexpr int kPatienceWithKilled = 1'000;    // for the system to end processes that were killed
+constexpr int kPatienceWithWatcher = 10'000;  // to pass on the receipts, when all is done
 constexpr std::size_t kMaxConnections = 64;
 constexpr std::size_t kMaxKeepers = 8;
 
@@ -80,13 +81,8 @@ void signal_keeper(const KeeperProcess& keeper, int signal) {
   if (!keeper.is_reaped) kill(keeper.process, signal);
 }
 
-std::string receipt_line(const std::string& order, const DestroyReceipt& receipt) {
-  return nlohmann::json({{"cannot_promise", receipt.cannot_promise},
-                         {"not_reached", receipt.not_reached},
-                         {"order", order},
-                         {"stage", to_string(receipt.stage)},
-                         {"time", receipt.time_ms}})
-      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+std::string as_line(const nlohmann::json& object) {
+  return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 class Guard {
@@ -172,6 +168,7 @@ class Guard {
     switch (demand.kind) {
       case Demand::Kind::kLock:
         lock(demand.reason, kGraceOfCommands);
+        if (!demand.order.empty()) tell(demand, "locked");
         return;
       case Demand::Kind::kEnd:
         report(demand.reason);
@@ -352,8 +349,22 @@ class Guard {
     status_ = static_cast<int>(Errc::kDestroyed);
     destroy_vault(settings_.folder, settings_.environment, demand.order, [&](const DestroyReceipt& receipt) {
       report(std::string("destroying: ") + std::string(to_string(receipt.stage)));
-      watcher_.tell(receipt_line(demand.order, receipt));
+      tell(demand, to_string(receipt.stage),
+           {{"not_reached", receipt.not_reached}, {"cannot_promise", receipt.cannot_promise}});
     });
+    try {
+      Vault::open(settings_.folder, settings_.environment);
+    } catch (const Error&) {
+      tell(demand, "reopening-failed");
+    }
+    watcher_.finish(kPatienceWithWatcher);
+  }
+
+  void tell(const Demand& demand, std::string_view stage, nlohmann::json more = nlohmann::json::object()) {
+    more["order"] = demand.order;
+    more["stage"] = stage;
+    more["time"] = settings_.environment.now_ms();
+    watcher_.tell(as_line(more));
   }
 
   // Tidying up

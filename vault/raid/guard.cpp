@@ -57,7 +57,8 @@ struct KeeperProcess {
   bool is_reaped = false;  // then only its process group may be left, and its number is not to be used
   bool is_over = false;    // nor is that
   int idle_minutes = 0;
-  OwnedFd asker;  // who waits for it to open
+  int commands = 0;  // that run under it
+  OwnedFd asker;     // who waits for it to open
   Clock::time_point deadline;
 };
 
@@ -275,12 +276,17 @@ class Guard {
       send_message(keeper.asker.get(), texts);
       keeper.asker.close();
     } else if (texts[0] == "began") {
-      ++commands_;
+      ++keeper.commands;
       idle_.stop();
     } else if (texts[0] == "ended") {
-      commands_ -= commands_ > 0 ? 1 : 0;
-      if (commands_ == 0 && open_keeper()) idle_.start(idle_minutes_);
+      --keeper.commands;
+      wait_for_commands();
     }
+  }
+
+  void wait_for_commands() {
+    const auto runs_one = [](const KeeperProcess& k) { return k.commands > 0; };
+    if (open_keeper() && std::ranges::none_of(keepers_, runs_one)) idle_.start(idle_minutes_);
   }
 
   /// The one that was open before forgets its key, and ends after its last command.
@@ -296,7 +302,7 @@ class Guard {
     }
     keeper.is_open = true;
     idle_minutes_ = keeper.idle_minutes;
-    if (commands_ == 0) idle_.start(idle_minutes_);
+    wait_for_commands();
     report("unlocked; locks after " + std::to_string(idle_minutes_) + " minutes without a command");
     sd_notify(0, "STATUS=unlocked");
   }
@@ -314,7 +320,6 @@ class Guard {
     for (const auto& keeper : keepers_)
       if (keeper.asker) send_message(keeper.asker.get(), {"locked"});
     keepers_.clear();
-    commands_ = 0;
     for (auto* trigger : triggers_) trigger->locked();
     if (was_unlocked) report("locked: " + reason);
     if (settings_.ends_when_locked && had_keeper_) ended_ = true;
@@ -373,14 +378,15 @@ class Guard {
     for (auto keeper = keepers_.begin(); keeper != keepers_.end();) {
       keeper = is_left(*keeper) ? std::next(keeper) : forget(keeper);
     }
-    if (keepers_.empty()) commands_ = 0;
     if (watcher_.has_ended()) watcher_.ended();
   }
 
   std::list<KeeperProcess>::iterator forget(std::list<KeeperProcess>::iterator keeper) {
     if (keeper->asker) send_message(keeper->asker.get(), {"locked"});
     if (keeper->is_open && !keeper->is_retired) report("locked: the keeper ended");
-    return keepers_.erase(keeper);
+    const auto next = keepers_.erase(keeper);
+    wait_for_commands();
+    return next;
   }
 
   void drop_late() {
@@ -408,7 +414,6 @@ class Guard {
   std::list<Connection> connections_;
   std::list<KeeperProcess> keepers_;
   int idle_minutes_ = 0;
-  int commands_ = 0;  // running
   Clock::time_point first_deadline_ = after(kFirstUnlockTimeout);
   bool had_keeper_ = false;
   bool ended_ = false;

@@ -7,6 +7,7 @@
 #include "cli/format.h"
 #include "cli/guarded.h"
 #include "cli/json.h"
+#include "cli/machine.h"
 #include "cli/passphrase.h"
 #include "vault/raid/guard.h"
 #include "vault/raid/processes.h"
@@ -76,6 +77,7 @@ int run_unlock(Invocation& call) {
   const Vault vault = Vault::open(call.vault_folder(), call.process().environment);
   const auto unlocked = unlock(call, vault, idle_minutes);
   for (const std::string& warning : unlocked.warnings) call.out().warning(warning);
+  for (const std::string& warning : machine_warnings(vault.folder().string())) call.out().warning(warning);
   const std::string idle = count_of(static_cast<std::uint64_t>(unlocked.idle_minutes), "minute", "minutes");
   if (call.json()) {
     call.out().object({{"unlocked", true}, {"idle_minutes", unlocked.idle_minutes}});

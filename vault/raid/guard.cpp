@@ -199,7 +199,7 @@ class Guard {
 
   void answer(OwnedFd socket, Message request) {
     const auto& what = request.texts[0];
-    if (what == "run") return pass_on(std::move(socket), std::move(request));
+    if (what == "run") return pass_on(socket, request);
     if (what == "unlock") return unlock(std::move(socket), std::move(request));
     if (what != "lock" && what != "end") return;
     const bool was_unlocked = lock("somebody asked for it", kGraceOfCommands);
@@ -209,7 +209,7 @@ class Guard {
   }
 
   /// To the keeper, who answers. Connection, then what came along.
-  void pass_on(OwnedFd socket, Message request) {
+  void pass_on(const OwnedFd& socket, const Message& request) {
     auto* keeper = open_keeper();
     std::vector<int> descriptors = {socket.get()};
     for (const auto& descriptor : request.descriptors) descriptors.push_back(descriptor.get());
@@ -245,7 +245,9 @@ class Guard {
   }
 
   void start_keeper(OwnedFd socket, Message request, int minutes) {
-    auto [here, there] = make_socket_pair();
+    auto ends = make_socket_pair();
+    OwnedFd here = std::move(ends.first);
+    const OwnedFd there = std::move(ends.second);
     const pid_t parent = getpid();
     const pid_t process = fork();
     if (process < 0) return refuse(socket, Error(Errc::kInternal, "cannot start a process"));
@@ -265,10 +267,11 @@ class Guard {
     had_keeper_ = true;
   }
 
-  void hear_keeper(KeeperProcess& keeper) {
+  /// False when it says nothing more now.
+  bool hear_keeper(KeeperProcess& keeper) {
     auto received = receive_message(keeper.control.get());
     if (received.how == Reception::kEnd) keeper.control.close();  // `reap` sees that it has ended
-    if (received.how != Reception::kMessage) return;
+    if (received.how != Reception::kMessage) return false;
     const auto& texts = received.message.texts;
     if (texts[0] == "open") {
       opened(keeper, texts);
@@ -282,6 +285,7 @@ class Guard {
       --keeper.commands;
       wait_for_commands();
     }
+    return true;
   }
 
   void wait_for_commands() {
@@ -293,7 +297,7 @@ class Guard {
   void opened(KeeperProcess& keeper, const std::vector<std::string>& texts) {
     std::vector<std::string> answer = {"open", std::to_string(keeper.idle_minutes)};
     answer.insert(answer.end(), texts.begin() + 1, texts.end());
-    const bool is_wanted = send_message(keeper.asker.get(), answer);
+    const bool is_wanted = !keeper.is_over && send_message(keeper.asker.get(), answer);
     keeper.asker.close();
     if (!is_wanted) return signal_keeper(keeper, SIGTERM);  // whoever unlocked it has gone away meanwhile
     if (auto* former = open_keeper()) {
@@ -382,6 +386,8 @@ class Guard {
   }
 
   std::list<KeeperProcess>::iterator forget(std::list<KeeperProcess>::iterator keeper) {
+    while (keeper->control && hear_keeper(*keeper)) {  // why it has ended may still be unread
+    }
     if (keeper->asker) send_message(keeper->asker.get(), {"locked"});
     if (keeper->is_open && !keeper->is_retired) report("locked: the keeper ended");
     const auto next = keepers_.erase(keeper);

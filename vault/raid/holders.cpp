@@ -10,11 +10,10 @@ extern "C" {  // glibc 2.36 forgets it
 }
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <fstream>
+#include <iomanip>
 #include <sstream>
 
 #include "vault/raid/owned_fd.h"
@@ -26,10 +25,10 @@ namespace {
 std::string name_in_locks(const Path& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) return {};
-  std::array<char, 64> name{};
-  snprintf(name.data(), name.size(), "%02x:%02x:%llu", major(status.st_dev), minor(status.st_dev),
-           static_cast<unsigned long long>(status.st_ino));
-  return name.data();
+  std::ostringstream name;
+  name << std::hex << std::setfill('0') << std::setw(2) << major(status.st_dev) << ':' << std::setw(2)
+       << minor(status.st_dev) << ':' << std::dec << status.st_ino;
+  return name.str();
 }
 
 /// "1: FLOCK  ADVISORY  READ 1234 fe:01:131074 0 EOF"

@@ -88,7 +88,7 @@ std::optional<Demand> Signals::check() {
   return std::nullopt;
 }
 
-UsbKey::UsbKey(Path device)
+UsbKey::UsbKey(const Path& device)
     : device_(std::filesystem::absolute(device)), watch_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
   constexpr auto kEvents = IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT;
   require(watch_.get() >= 0, "cannot watch folders");

@@ -100,7 +100,7 @@ class Logind : public Trigger {
 class UsbKey : public Trigger {
  public:
   /// @throws Error{kUsage} when there is no such device now.
-  explicit UsbKey(Path device);
+  explicit UsbKey(const Path& device);
   int descriptor() const override { return watch_.get(); }
   std::optional<Demand> check() override;
   bool is_there() const;

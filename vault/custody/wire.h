@@ -37,6 +37,9 @@ struct CustodianAddress {
   bool operator==(const CustodianAddress&) const = default;
 };
 
+/// HOST:PORT as above.
+bool is_custodian_address(std::string_view address);
+
 /// Section 1, one line. What parses encodes back to the same bytes.
 struct Invitation {
   CustodianAddress custodian;

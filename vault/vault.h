@@ -22,7 +22,7 @@ struct SessionParts;
 struct SlotAccess {
   std::string user;
   SlotKey key;
-  std::uint32_t custody_epoch = 0;          // of the custodians who helped with it; 0: the passphrase alone
+  std::uint32_t custody_epoch = 0;         // of the custodians who helped with it; 0: the passphrase alone
   std::optional<PassphraseKey> stretched;  // until the first session, which may have to re-seal the slot
 };
 
@@ -40,7 +40,8 @@ class Session {
   const std::string& user_name() const;
   UserId user_id() const;
   Role role() const;
-  const Path& folder() const;
+  const Path& folder() const;  // where its files are
+  const Path& place() const;   // what people call it
   const Environment& environment() const;
   const CatalogState& state() const;  // users, cases, grants: replayed and checked
   /// Things the user must hear of: a log that does not match, a file that was put back. Plain sentences.

@@ -69,8 +69,8 @@ class Verification {
   }
 
   void check_folder() {
-    static const std::set<std::string> kKnown = {"vault.json", "slots",  "catalog.db", "catalog.db-journal",
-                                                 "cases",      "bodies", "handover",   "audit"};
+    static const std::set<std::string> kKnown = {
+        "vault.json", "slots", "catalog.db", "catalog.db-journal", "cases", "bodies", "handover", "audit", "spare"};
     for (const auto& name : list_directory(session_.folder())) {
       if (!kKnown.contains(name))
         note(name, "not part of the vault; a partial file is left from an interrupted change and can be deleted");

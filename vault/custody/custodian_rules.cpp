@@ -76,9 +76,9 @@ void burn(Device& device, std::uint64_t number, Effect& effect) {
   effect.affected = 1;
 }
 
-std::size_t count_devices(const Vault& vault, bool burned) {
+std::size_t count_active(const Devices& devices) {
   return static_cast<std::size_t>(
-      std::ranges::count_if(vault.devices, [&](const auto& entry) { return (entry.second.burned_by != 0) == burned; }));
+      std::ranges::count_if(devices, [](const auto& entry) { return entry.second.burned_by == 0; }));
 }
 
 }  // namespace
@@ -112,7 +112,7 @@ State state_for_device(const Vault& vault) {
 }
 
 const Device& require_device(const Vault& vault, const VerifyKey& key) {
-  const auto* device = find_device(vault, key);
+  const auto* device = find_device(vault.devices, key);
   if (device == nullptr) refuse(401, "signature", "the request is not signed by a device of this vault");
   if (device->burned_by != 0) refuse(403, "burned", "this device was burned by an order");
   return *device;
@@ -129,6 +129,10 @@ bool require_newer(const Stamp& in_force, const Stamp& statement, std::int64_t n
   return true;
 }
 
+void require_fresh(const Stamp& statement, std::int64_t now) {
+  if (statement.time < now - kSkewMs) throw Refusal{401, "time", "the statement is too old", now / 1000};
+}
+
 void require_replaceable(const Vault& vault, const Policy& policy, std::int64_t now) {
   if (policy.quorum == vault.policy.quorum && same_keys(policy.cards, vault.policy.cards)) return;
   const auto waits = [&](const auto& entry) { return is_waiting(entry.second, now); };
@@ -136,16 +140,17 @@ void require_replaceable(const Vault& vault, const Policy& policy, std::int64_t 
     refuse(409, "conflict", "cards and quorum cannot be changed while an order waits for signatures");
 }
 
-bool require_new_device(const Vault& vault, const CustodyId& id, const VerifyKey& key) {
-  const auto there = vault.devices.find(id);
-  const auto* same_key = find_device(vault, key);
-  if ((there != vault.devices.end() && there->second.burned_by != 0) ||
-      (same_key != nullptr && same_key->burned_by != 0))
+bool require_new_device(const Devices& devices, const CustodyId& id, const VerifyKey& key) {
+  const auto there = devices.find(id);
+  const auto* same_id = there == devices.end() ? nullptr : &there->second;
+  const auto* same_key = find_device(devices, key);
+  if ((same_id != nullptr && same_id->burned_by != 0) || (same_key != nullptr && same_key->burned_by != 0))
     refuse(403, "burned", "this device was burned by an order");
-  if (there != vault.devices.end() && there->second.key == key) return false;
-  if (there != vault.devices.end() || same_key != nullptr)
+  if (same_id != nullptr && same_id == same_key) return false;
+  if (same_id != nullptr || same_key != nullptr)
     refuse(409, "conflict", "a device of this name or key is enrolled already");
-  if (count_devices(vault, false) >= kMaxDevices) refuse(409, "conflict", "this vault has too many devices");
+  if (count_active(devices) >= kMaxDevices || devices.size() >= kMaxBurned)
+    refuse(409, "conflict", "this vault has too many devices");
   return true;
 }
 
@@ -164,7 +169,7 @@ Confirmed require_confirmer(const Scope& scope, const VerifyKey& by) {
   refuse(401, "signature", "the confirmation is not signed by this user");
 }
 
-void confirm(Scope& scope, const Stamp& statement, std::int64_t now) {
+void take_confirmation(Scope& scope, const Stamp& statement, std::int64_t now) {
   scope.confirmed = {statement, scope.tries, scope.since, now};
   scope.tries = 0;
   scope.since = 0;

@@ -26,13 +26,15 @@ void require_owner(const Vault& vault, const VerifyKey& key);
 /// Whether the statement is news. False for the very one that is in force: it is answered once more and changes
 /// nothing. 409 for an older one, 401 (time) for one from the future.
 bool require_newer(const Stamp& in_force, const Stamp& statement, std::int64_t now);
+/// 401 (time) for a statement that is not of the last minutes.
+void require_fresh(const Stamp& statement, std::int64_t now);
 
 // ---- Policies and devices.
 /// 409 when cards or quorum are to change while an order waits for signatures.
 void require_replaceable(const Vault& vault, const Policy& policy, std::int64_t now);
 /// 403 for a burned key or id, 409 for an id or key that is taken otherwise or when there are too many. False when just
 /// this device is there.
-bool require_new_device(const Vault& vault, const CustodyId& id, const VerifyKey& key);
+bool require_new_device(const Devices& devices, const CustodyId& id, const VerifyKey& key);
 
 // ---- Tries.
 /// Counts an evaluation; 403 (tries) when there were ten already.
@@ -41,7 +43,7 @@ enum class Confirmed { kByUser, kByDuress };
 /// 401 (signature) when it is neither key on file.
 Confirmed require_confirmer(const Scope& scope, const VerifyKey& by);
 /// Remembers what it answers and forgets the tries.
-void confirm(Scope& scope, const Stamp& statement, std::int64_t now);
+void take_confirmation(Scope& scope, const Stamp& statement, std::int64_t now);
 void lock_for_duress(Vault& vault, const CustodyId& user);
 
 // ---- Orders.

@@ -29,9 +29,9 @@ std::optional<SecretType> parse_secret_type(std::string_view text) {
   return text == "share" ? std::optional(SecretType::kShare) : std::nullopt;
 }
 
-const Device* find_device(const Vault& vault, const VerifyKey& key) {
-  const auto found = std::ranges::find_if(vault.devices, [&](const auto& entry) { return entry.second.key == key; });
-  return found == vault.devices.end() ? nullptr : &found->second;
+const Device* find_device(const Devices& devices, const VerifyKey& key) {
+  const auto found = std::ranges::find_if(devices, [&](const auto& entry) { return entry.second.key == key; });
+  return found == devices.end() ? nullptr : &found->second;
 }
 
 bool is_owner(const Vault& vault, const VerifyKey& key) { return has(vault.policy.owners, key); }

@@ -50,6 +50,8 @@ struct Device {
   std::uint64_t burned_by = 0;  // number of the order; 0: not burned
 };
 
+using Devices = std::map<CustodyId, Device>;
+
 enum class SecretType { kOprf, kShare };
 struct SecretName {
   SecretType type = SecretType::kShare;
@@ -118,7 +120,7 @@ struct Vault {
   CustodyId duress_user{};              // where duress is the cause
   std::int64_t seen = 0;                // the newest sign of life, Unix milliseconds
   std::int64_t stored_seen = 0;         // the one on the disk
-  std::map<CustodyId, Device> devices;
+  Devices devices;
   std::map<CustodyId, Scope> scopes;
   std::map<Sha256Digest, Order> orders;
   std::map<std::uint64_t, Sha256Digest> done;  // orders by their numbers
@@ -133,7 +135,7 @@ std::string_view to_string(SecretType type);
 std::optional<SecretType> parse_secret_type(std::string_view text);
 
 /// The device of this key, burned ones too; nullptr when there is none.
-const Device* find_device(const Vault& vault, const VerifyKey& key);
+const Device* find_device(const Devices& devices, const VerifyKey& key);
 bool is_owner(const Vault& vault, const VerifyKey& key);
 bool is_card(const Vault& vault, const VerifyKey& key);
 /// The user of whom this is a user key on file; nullptr when there is none.

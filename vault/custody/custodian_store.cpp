@@ -175,8 +175,9 @@ Store::Store(Database database) : database_(std::move(database)), sql_(std::make
 Store::~Store() = default;
 
 std::unique_ptr<Store> Store::open(const Path& data) {
+  if (!is_there(data)) throw Error(Errc::kNoVault, "no custodian was ever served from this folder");
   const auto key = find_store_key(data);
-  if (!key || !is_there(data)) throw Error(Errc::kNoVault, "no custodian was ever served from this folder");
+  if (!key) throw Error(Errc::kNoVault, "store.key is missing, which opens store.db");
   return std::unique_ptr<Store>(new Store(Database::open(store_path(data), *key, kSchemaVersion)));
 }
 
@@ -191,7 +192,8 @@ std::unique_ptr<Store> Store::create(const Path& data, std::string_view name, st
   {
     Store store(Database::create(unfinished, *key, kSchema, kSchemaVersion));
     store.make_keys(name, now_ms);
-    store.commit({0, merkle_empty_root()}, now_ms);
+    store.put_head({0, merkle_empty_root()}, now_ms);
+    store.commit();
   }
   remove_file(journal);  // empty by now
   publish_file(unfinished, store_path(data));
@@ -493,9 +495,13 @@ void Store::put_witnessed(std::string_view log_key, const LogHead& head) {
   row.bind(1, log_key).bind(2, signed_number(head.size)).bind(3, ByteView(head.root)).run();
 }
 
-void Store::commit(const LogHead& log, std::int64_t awake_ms) {
+void Store::put_head(const LogHead& log, std::int64_t awake) {
+  auto& row = writing(sql_->put_head);
+  row.bind(1, signed_number(log.size)).bind(2, ByteView(log.root)).bind(3, awake).run();
+}
+
+void Store::commit() {
   if (!transaction_) return;
-  sql_->put_head.bind(1, signed_number(log.size)).bind(2, ByteView(log.root)).bind(3, awake_ms).run();
   transaction_->commit();
   transaction_.reset();
 }

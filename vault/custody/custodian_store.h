@@ -40,7 +40,7 @@ class Store {
   /// Name, place, address, and the like; empty where it was never set.
   std::string text(std::string_view name);
   void set_text(std::string_view name, std::string_view value);
-  std::int64_t awake();  // Unix milliseconds; 0 when never
+  std::int64_t awake();  // as put_head was told
 
   // ---- Vaults, without their secrets' scalars.
   Vaults load();
@@ -91,9 +91,11 @@ class Store {
   std::optional<LogHead> witnessed(std::string_view log_key);
   void put_witnessed(std::string_view log_key, const LogHead& head);
 
+  /// `awake`: when the custodian last did something, Unix milliseconds.
+  void put_head(const LogHead& log, std::int64_t awake);
   bool has_changes() const { return transaction_.has_value(); }
   /// Nothing to do without changes.
-  void commit(const LogHead& log, std::int64_t awake_ms);
+  void commit();
 
  private:
   explicit Store(Database database);

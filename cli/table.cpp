@@ -27,6 +27,7 @@ std::vector<Command> make_table() {
   add(receive_command());
   add_all(audit_commands());
   add(verify_command());
+  add_all(custodian_commands());
   add(completion_command());
   add(help_command());
   add(version_command());

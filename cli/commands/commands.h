@@ -21,6 +21,7 @@ Command share_command();
 Command receive_command();
 std::vector<Command> audit_commands();
 Command verify_command();
+std::vector<Command> custodian_commands();
 Command help_command();
 Command version_command();
 Command completion_command();

@@ -9,6 +9,7 @@
 #include "vault/access/join.h"
 #include "vault/access/role_keys.h"
 #include "vault/access/unlock.h"
+#include "vault/raid/wipe.h"
 #include "vault/session_parts.h"
 #include "vault/sharing/organisation.h"
 #include "vault/storage/json.h"
@@ -187,6 +188,7 @@ Vault Vault::open(const Path& folder, const Environment& environment) {
     throw Error(Errc::kNoVault, "no vault here: " + folder.string(),
                 "name one with --vault DIR, or make one: casevault init");
   }
+  if (const auto tombstone = parse_tombstone(*file)) refuse_destroyed(folder, *tombstone, environment);
   return Vault(folder, environment, parse_header(*file, environment.cost_floor));
 }
 

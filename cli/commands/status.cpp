@@ -67,6 +67,7 @@ Command status_command() {
       .statuses = {Errc::kNoVault, Errc::kBusy, Errc::kWrongPassphrase, Errc::kNotAllowed, Errc::kDamaged,
                    Errc::kAuditUnavailable, Errc::kInterrupted},
       .run = run_status,
+      .in_guard = true,
   };
 }
 

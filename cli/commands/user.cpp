@@ -2,6 +2,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/commands/removal.h"
+#include "cli/guarded.h"
 #include "cli/json.h"
 #include "cli/passphrase.h"
 #include "cli/session.h"
@@ -184,6 +185,7 @@ int run_user_passphrase(Invocation& call) {
     call.out().line("the passphrase of " + user + " is changed");
   }
   call.out().note("a copy of this disk made before today still opens with the old passphrase");
+  if (lock_guard(call)) call.out().note("the vault was locked: the guard held what the old passphrase opens");
   return 0;
 }
 
@@ -235,14 +237,16 @@ std::vector<Command> user_commands() {
            "owner: lets people in and out. member: opens cases. auditor: reads the audit log, no cases.",
        .options = {{.name = "role", .value = "owner|member|auditor", .help = "what they will be; member if not given"}},
        .statuses = kStatuses,
-       .run = run_user_approve},
+       .run = run_user_approve,
+       .in_guard = true},
       {.name = "user list",
        .arguments = "",
        .max_arguments = 0,
        .summary = "who is in the vault, and who asks to be",
        .description = "Lists users with role and fingerprint; owners also see who asks to join.",
        .statuses = kStatuses,
-       .run = run_user_list},
+       .run = run_user_list,
+       .in_guard = true},
       {.name = "user remove",
        .arguments = "NAME",
        .min_arguments = 1,
@@ -257,7 +261,8 @@ std::vector<Command> user_commands() {
            "A name that only asks to\njoin has its request deleted. Asks first; --yes answers.",
        .options = {{.name = "abandon-cases", .help = "go on although nobody else manages some case"}},
        .statuses = kStatuses,
-       .run = run_user_remove},
+       .run = run_user_remove,
+       .in_guard = true},
       {.name = "user passphrase",
        .arguments = "",
        .max_arguments = 0,
@@ -276,7 +281,8 @@ std::vector<Command> user_commands() {
        .summary = "your fingerprint, or a colleague's",
        .description = "Prints eight words to be compared aloud.",
        .statuses = kStatuses,
-       .run = run_user_fingerprint},
+       .run = run_user_fingerprint,
+       .in_guard = true},
   };
 }
 

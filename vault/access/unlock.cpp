@@ -8,6 +8,7 @@
 #include "vault/access/join.h"
 #include "vault/custody/client.h"
 #include "vault/custody/shares.h"
+#include "vault/raid/tombstone.h"
 #include "vault/session_parts.h"
 
 namespace casevault {
@@ -92,6 +93,7 @@ bool put_back_if_changed(const Catalog& catalog, const Path& path, const Sha256D
     file.reset();  // longer than it may be: as good as missing
   }
   if (file && sha256(*file) == expected) return false;
+  if (file && parse_tombstone(*file)) throw Error(Errc::kDestroyed, "this vault is being destroyed");
   make_directory(path.parent_path());
   const auto copy = catalog.blob(expected);
   if (!copy)

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 
@@ -14,6 +15,7 @@ struct Environment {
   std::string device;                    ///< this machine's name, for the audit log
   Argon2Cost new_vault_cost;             ///< what `init` writes into a new vault
   Argon2Cost cost_floor;                 ///< a vault that asks for less is refused before anything is run
+  std::filesystem::path state_folder;    ///< of this user on this machine; empty where there is none
 };
 
 /// @throws Error{kInterrupted} once the user asked to stop.

@@ -40,6 +40,7 @@ struct CustodyPolicy {
 struct TriesReport {
   std::uint64_t unconfirmed = 0;  // evaluations since the last confirmation, the most that any custodian counted
   std::int64_t since_ms = 0;
+  std::vector<std::string> checkpoints;  // of the vault's own log, newest that each custodian witnessed; unchecked notes
 };
 
 struct Standing {  // of one custodian, for people
@@ -82,6 +83,9 @@ class CustodyClient {
   Element deal_case(const SecretName& name, const Scalar& secret, const SigningKey& by);
   void delete_shares(const std::vector<SecretName>& cases, const SigningKey& owner);  // all must take it
   void delete_user(const SecretName& name, const SigningKey& owner);                  // both types; all must take it
+
+  /// Signed by the user, about the user's own secrets. All must take it.
+  void set_duress(const SecretName& name, const VerifyKey& duress, const SigningKey& user);
 
   OprfOutput evaluate(const SecretName& name, const PassphraseKey& stretched);
   /// In the order of `names`.

@@ -63,7 +63,8 @@ int run_process(const std::vector<std::string>& words, const KdfSettings& kdf) {
                       .device = host_name(),
                       .new_vault_cost = kdf.new_vault,
                       .cost_floor = kdf.floor,
-                      .state_folder = state_folder()},
+                      .state_folder = state_folder(),
+                      .proxy = variable("CASEVAULT_PROXY").value_or("")},
   };
   return run(process, words);
 }

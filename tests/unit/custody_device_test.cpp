@@ -45,6 +45,14 @@ TEST_F(DeviceTest, IsMadeOnceAndFoundAgain) {
   EXPECT_EQ(std::distance(fs::directory_iterator(file().parent_path()), {}), 1) << "nothing left over";
 }
 
+TEST_F(DeviceTest, IsMadeWhereThereIsNone) {
+  const auto made = ensure_device(environment, vault);
+  EXPECT_EQ(made.name, environment.device);
+  EXPECT_EQ(ensure_device(environment, vault, "another").key.verify_key(), made.key.verify_key());
+  environment.device = "a\nb";
+  EXPECT_EQ(ensure_device(environment, {}).name, "machine");
+}
+
 TEST_F(DeviceTest, IsForItsOwnerOnly) {
   create_device(environment, vault, "office");
   EXPECT_EQ(mode(file()), 0600u);

@@ -25,9 +25,10 @@ struct Refusal {
 constexpr std::string_view kEnrolHint = "enrol this machine: casevault custody enroll-device";
 constexpr std::array kRefusals{
     Refusal{"locked", 403, "this vault was locked by an order; it opens again after an unlock order", ""},
-    Refusal{"silent", 403,
-            "this vault locked itself because its machine was silent for too long; it opens again after an unlock order",
-            ""},
+    Refusal{
+        "silent", 403,
+        "this vault locked itself because its machine was silent for too long; it opens again after an unlock order",
+        ""},
     Refusal{"destroyed", 403, "this was destroyed by an order, and the custodians have deleted their shares of it", ""},
     Refusal{"burned", 403, "this machine was burned by an order, and is refused for ever",
             "its people go on with another machine: casevault custody enroll-device"},
@@ -187,9 +188,7 @@ class AllCustodians::Asking {
     return nonsense(custodian);
   }
 
-  std::size_t done() const {
-    return static_cast<std::size_t>(std::ranges::count_if(reports_, &CustodianReport::done));
-  }
+  std::size_t done() const { return static_cast<std::size_t>(std::ranges::count_if(reports_, &CustodianReport::done)); }
   bool has_enough() const { return question_.has_enough ? question_.has_enough() : done() >= question_.enough; }
   // Those that are still silent cannot change the outcome.
   bool is_decided() const {
@@ -239,9 +238,9 @@ void require_done(const std::vector<CustodianReport>& reports, std::size_t need,
     throw Error(code, std::string(refusal->sentence), std::string(refusal->hint));
   }
   const bool impostor = std::ranges::any_of(reports, [](const auto& r) { return r.reach == Reach::kWrongPin; });
-  throw Error(Errc::kTooFewCustodians, summary(reports, need),
-              impostor ? "where somebody else answers, the connection may be led astray on purpose: try another network"
-                       : "");
+  throw Error(
+      Errc::kTooFewCustodians, summary(reports, need),
+      impostor ? "where somebody else answers, the connection may be led astray on purpose: try another network" : "");
 }
 
 void join_reports(std::vector<CustodianReport>& reports, const std::vector<CustodianReport>& more) {

@@ -55,8 +55,8 @@ class AllCustodians {
     std::function<bool()> has_enough = {};
     /// A second request to a custodian whose answer asks for one; nullopt: its answer counts.
     std::function<std::optional<WireRequest>(std::size_t index, const HttpsAnswer& answer)> again = {};
-    std::optional<std::size_t> only = {};                  // one custodian instead of all
-    std::optional<std::chrono::milliseconds> total = {};   // longer than usual
+    std::optional<std::size_t> only = {};                 // one custodian instead of all
+    std::optional<std::chrono::milliseconds> total = {};  // longer than usual
     std::string content_type = "application/json";
   };
   /// Reports stand as the custodians do. @throws Error{kInterrupted}

@@ -12,8 +12,9 @@
 
 namespace casevault {
 
-// INTERFACE FIXED BY THE LEAD (the vault's side is written against it already in /work/main: vault/custody/{plan,shares,enrolment,account,machines}.*).
-// plan.h and order.h: take plan.{h,cpp} from /work/main/vault/custody, order.{h,cpp} from branch h/page. Names and signatures must stay; add what you need.
+// INTERFACE FIXED BY THE LEAD (the vault's side is written against it already in /work/main:
+// vault/custody/{plan,shares,enrolment,account,machines}.*). plan.h and order.h: take plan.{h,cpp} from
+// /work/main/vault/custody, order.{h,cpp} from branch h/page. Names and signatures must stay; add what you need.
 
 /// A secret at the custodians: an id and a version of it (protocol section 3, `POST /v1/secrets`).
 struct SecretName {
@@ -40,7 +41,8 @@ struct CustodyPolicy {
 struct TriesReport {
   std::uint64_t unconfirmed = 0;  // evaluations since the last confirmation, the most that any custodian counted
   std::int64_t since_ms = 0;
-  std::vector<std::string> checkpoints;  // of the vault's own log, newest that each custodian witnessed; unchecked notes
+  std::vector<std::string>
+      checkpoints;  // of the vault's own log, newest that each custodian witnessed; unchecked notes
 };
 
 struct Standing {  // of one custodian, for people
@@ -73,7 +75,7 @@ class CustodyClient {
 
   /// All must take it. `tokens`: one for each custodian of the plan, in its order.
   void enrol(const std::vector<ByteArray<32>>& tokens, const CustodyPolicy& policy, const SigningKey& owner);
-  void renew_policy(const CustodyPolicy& policy, const SigningKey& owner);  // all must take it
+  void renew_policy(const CustodyPolicy& policy, const SigningKey& owner);              // all must take it
   void add_device(const CustodyId& id, const VerifyKey& key, const SigningKey& owner);  // threshold at least
   /// By one-time tokens, for the custodians whose key is named; threshold at least.
   void enrol_device(const CustodyId& id, const std::vector<std::pair<VerifyKey, ByteArray<32>>>& tokens);
@@ -95,7 +97,9 @@ class CustodyClient {
   std::vector<Standing> standings();
   std::vector<CustodianStatement> statements(std::int64_t from_ms, std::int64_t until_ms);
   /// C2SP tlog-witness; cosignature lines by custodian, those that could be had.
-  std::vector<std::pair<CustodianAddress, std::string>> add_checkpoint(std::uint64_t old_size, const std::vector<ByteArray<32>>& proof, const std::string& note);
+  std::vector<std::pair<CustodianAddress, std::string>> add_checkpoint(std::uint64_t old_size,
+                                                                       const std::vector<ByteArray<32>>& proof,
+                                                                       const std::string& note);
 
  private:
   struct Parts;
@@ -110,6 +114,8 @@ OprfOutput oprf_alone(const Scalar& key, const PassphraseKey& stretched);
 // device.h, likewise fixed:
 //   struct DeviceKey { std::string name; SigningKey key; };
 //   std::optional<DeviceKey> load_device(const Environment&, const VaultId&);
-//   DeviceKey ensure_device(const Environment&, const VaultId&, const std::string& name);      // and an overload without name: environment.device
+//   DeviceKey ensure_device(const Environment&, const VaultId&, const std::string& name);      // and an overload
+//   without name: environment.device
 // Environment gets: std::filesystem::path state_folder; std::string proxy ("host:port" of a SOCKS5 proxy, empty: none).
-// Percent encoding: expose `std::string to_percent_encoded(std::string_view)` and `std::optional<std::string> from_percent_encoded(std::string_view)` in wire.h.
+// Percent encoding: expose `std::string to_percent_encoded(std::string_view)` and `std::optional<std::string>
+// from_percent_encoded(std::string_view)` in wire.h.

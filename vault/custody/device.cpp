@@ -40,7 +40,7 @@ Bytes read_exactly(const File& file, std::uint64_t offset, std::size_t size) {
   return bytes;
 }
 
-void write_device(const Path& path, const VaultId& vault, const Device& device) {
+void write_device(const Path& path, const VaultId& vault, const DeviceKey& device) {
   const Path partial = path.parent_path() / ("." + to_hex(random_array<8>()) + ".partial");
   File file = File::create_new(partial);
   try {
@@ -64,7 +64,7 @@ Path device_file(const Environment& environment, const VaultId& vault) {
   return environment.state_folder / "casevault" / to_hex(vault) / "device";
 }
 
-std::optional<Device> load_device(const Environment& environment, const VaultId& vault) {
+std::optional<DeviceKey> load_device(const Environment& environment, const VaultId& vault) {
   const auto file = File::open_for_reading(device_file(environment, vault));
   if (!file) return std::nullopt;
   const auto size = file->size();
@@ -72,16 +72,25 @@ std::optional<Device> load_device(const Environment& environment, const VaultId&
   if (read_exactly(*file, 0, kSeedAt) != concat({as_bytes(kMagic), vault})) fail(file->path());
   const auto name = read_exactly(*file, kNameAt, size - kNameAt);
   if (!is_valid_user_name(as_text(name))) fail(file->path());
-  return Device{std::string(as_text(name)), SigningKey::from_seed(read_seed(*file))};
+  return DeviceKey{std::string(as_text(name)), SigningKey::from_seed(read_seed(*file))};
 }
 
-Device create_device(const Environment& environment, const VaultId& vault, std::string name) {
+DeviceKey create_device(const Environment& environment, const VaultId& vault, std::string name) {
   if (!is_valid_user_name(name)) throw Error(Errc::kUsage, "this cannot be the name of a machine");
   const auto path = device_file(environment, vault);
-  Device device{std::move(name), SigningKey::random()};
+  DeviceKey device{std::move(name), SigningKey::random()};
   make_directories(path.parent_path());
   write_device(path, vault, device);
   return device;
+}
+
+DeviceKey ensure_device(const Environment& environment, const VaultId& vault, const std::string& name) {
+  auto device = load_device(environment, vault);
+  return device ? *std::move(device) : create_device(environment, vault, name);
+}
+
+DeviceKey ensure_device(const Environment& environment, const VaultId& vault) {
+  return ensure_device(environment, vault, is_valid_user_name(environment.device) ? environment.device : "machine");
 }
 
 bool remove_device(const Environment& environment, const VaultId& vault) {

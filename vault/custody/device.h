@@ -12,7 +12,7 @@ namespace casevault {
 /// What this machine is to the custodians of one vault: its key was made here and leaves it never. It lies in
 /// `casevault/<vault id>/device` of this user's state folder, outside the vault: who has only a copy of the vault, or
 /// carries it to another machine, is asked to enrol.
-struct Device {
+struct DeviceKey {
   std::string name;  // for people; what its id is made of (docs/custody-protocol.md section 1)
   SigningKey key;
 };
@@ -21,11 +21,15 @@ struct Device {
 Path device_file(const Environment& environment, const VaultId& vault);
 
 /// nullopt when this machine has none for the vault. @throws Error{kDamaged}
-std::optional<Device> load_device(const Environment& environment, const VaultId& vault);
+std::optional<DeviceKey> load_device(const Environment& environment, const VaultId& vault);
 
 /// Makes one. It is on the disk when this returns.
 /// @throws Error{kUsage} for a name that is_valid_user_name refuses, or when there is one already.
-Device create_device(const Environment& environment, const VaultId& vault, std::string name);
+DeviceKey create_device(const Environment& environment, const VaultId& vault, std::string name);
+/// The one there is, else a new one of that name.
+DeviceKey ensure_device(const Environment& environment, const VaultId& vault, const std::string& name);
+/// The same, named as the machine is.
+DeviceKey ensure_device(const Environment& environment, const VaultId& vault);
 
 /// Overwrites the key in place, then removes the file. What the disk keeps of it elsewhere is out of reach: a key that
 /// was on a seized machine has to be burned. False when there was none.

@@ -102,6 +102,9 @@ using AuditEntryKey = Key<struct AuditEntryPurpose>;
 
 void fill_random(std::span<std::byte> out);
 
+/// Overwrites a buffer of somebody else's through which a secret came in; the compiler does not leave it out.
+void wipe(std::span<std::byte> bytes);
+
 template <typename Purpose, std::size_t Size>
 Key<Purpose, Size> Key<Purpose, Size>::random() {
   Key key = zero();

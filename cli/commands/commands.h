@@ -22,6 +22,7 @@ Command receive_command();
 std::vector<Command> audit_commands();
 std::vector<Command> custody_commands();
 Command verify_command();
+std::vector<Command> custodian_commands();
 Command help_command();
 Command version_command();
 Command completion_command();

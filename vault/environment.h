@@ -14,9 +14,9 @@ struct Environment {
   std::function<bool()> interrupted;     ///< true once Ctrl-C was pressed; long work stops at the next whole step
   std::string device;                    ///< this machine's name, for the audit log
   Argon2Cost new_vault_cost;             ///< what `init` writes into a new vault
+  Argon2Cost cost_floor;                 ///< a vault that asks for less is refused before anything is run
   std::filesystem::path state_folder;    ///< where this machine keeps what belongs to it and to no vault
   std::string proxy;                     ///< host:port of a SOCKS5 proxy for custodians; empty: none
-  Argon2Cost cost_floor;                 ///< a vault that asks for less is refused before anything is run
 };
 
 /// @throws Error{kInterrupted} once the user asked to stop.

@@ -66,6 +66,10 @@ void write_decoy_slot(Session& session, const SlotKey& key, const DecoyContents&
 }  // namespace
 
 void set_duress_passphrase(Session& session, const SecretBytes& passphrase, const std::optional<Path>& prepared) {
+  for (const auto* user : session.state().active_users()) {
+    if (user->spare_slot && user->keys.id != session.user_id())
+      throw Error(Errc::kUsage, "a colleague has a duress passphrase already, and a vault has one decoy");
+  }
   session.record("user-passphrase", session.user_name(), "begun");
   const auto slot = new_slot_key(session, passphrase);
   if (equal_constant_time(slot.key, session.keys().slot_key))

@@ -20,6 +20,7 @@ std::vector<Command> contact_commands();
 Command share_command();
 Command receive_command();
 std::vector<Command> audit_commands();
+std::vector<Command> custody_commands();
 Command verify_command();
 std::vector<Command> custodian_commands();
 Command help_command();

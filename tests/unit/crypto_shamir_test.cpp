@@ -14,6 +14,12 @@ using ElementShare = std::pair<std::uint32_t, Element>;
 
 std::string to_hex(const Scalar& scalar) { return casevault::to_hex(scalar.expose_secret()); }
 
+Scalar small(std::uint8_t value) {
+  Bytes bytes(Scalar::kSize);
+  bytes[0] = static_cast<std::byte>(value);
+  return parse_scalar(bytes).value();
+}
+
 std::vector<ScalarShare> choose(const DealtScalar& dealt, std::uint32_t chosen) {
   std::vector<ScalarShare> shares;
   for (std::uint32_t i = 0; i < dealt.shares.size(); ++i) {
@@ -87,8 +93,7 @@ INSTANTIATE_TEST_SUITE_P(Shamir, EveryChoice,
 TEST(Shamir, TheExponentFollowsTheScalars) {
   const auto dealt = deal_scalar(random_scalar(), 3, 4);
   const auto shares = choose(dealt, 0b1101);
-  std::vector<ElementShare> elements;
-  for (const auto& share : shares) elements.emplace_back(share.index, generator_times(share.value));
+  const auto elements = evaluate(shares, generator_times(small(1)));
   EXPECT_EQ(interpolate_in_exponent(elements), generator_times(interpolate(shares)));
   EXPECT_EQ(interpolate_in_exponent(elements), dealt.commitment);
 }
@@ -137,14 +142,14 @@ TEST(Shamir, TheTopCoefficientIsUsed) {
 
 TEST(Shamir, WrongIndicesAreRefused) {
   const auto dealt = deal_scalar(random_scalar(), 2, 3);
-  const auto reason = [&](std::vector<std::uint32_t> indices) {
+  const auto reason = [&](const std::vector<std::uint32_t>& indices) {
     std::vector<ScalarShare> shares;
     std::vector<ElementShare> elements;
     for (const auto index : indices) {
       shares.push_back({index, dealt.shares[0].clone()});
       elements.emplace_back(index, dealt.commitment);
     }
-    const auto why = refusal([&] { (void)interpolate(shares); });
+    auto why = refusal([&] { (void)interpolate(shares); });
     EXPECT_EQ(refusal([&] { (void)interpolate_in_exponent(elements); }), why);
     return why;
   };
@@ -165,9 +170,7 @@ TEST(Shamir, ForgedElementsAreRefused) {
   EXPECT_NE(reason({{1, dealt.commitment}, {2, Element{}}}), "") << "the identity";
   EXPECT_NE(reason({{1, dealt.commitment}, {2, {hex_array<32>(std::string(64, 'f'))}}}), "") << "no element";
   // The weights at 0 of the indices 1 and 2 are 2 and -1.
-  Bytes two(32);
-  two[0] = std::byte{2};
-  const auto doubled = multiply(dealt.commitment, parse_scalar(two).value());
+  const auto doubled = multiply(dealt.commitment, small(2));
   EXPECT_EQ(reason({{1, dealt.commitment}, {2, doubled}}), "the shares of an answer cancel each other out");
 }
 

@@ -357,13 +357,11 @@ OrderRequest parse_order_request(std::string_view body) {
 GuardReceiptRequest parse_guard_receipt(std::string_view body) {
   const auto json = parse_canonical(body, "the request");
   Fields outer(json, "the request");
-  GuardReceiptRequest request{.to = key_of(outer, "to"),
-                              .vault = outer.hex<16>("vault"),
-                              .device = {},
-                              .order = {},
-                              .stage = {},
-                              .text = outer.any("receipt").dump()};
-  const auto text = signed_text(outer.any("receipt"), kGuardReceiptDomain);
+  GuardReceiptRequest request{
+      .to = key_of(outer, "to"), .vault = outer.hex<16>("vault"), .device = {}, .order = {}, .stage = {}, .text = {}};
+  const auto& receipt = outer.any("receipt");
+  request.text = receipt.dump();
+  const auto text = signed_text(receipt, kGuardReceiptDomain);
   outer.end();
   const auto statement = parse_canonical(text.statement, "the statement of a guard-receipt");
   StatementFields fields(statement, "guard-receipt");

@@ -44,7 +44,11 @@ Tombstone decode(std::string_view line) {
       .at = fields.time("at"), .statement = fields.text("statement"), .terms = {}, .signatures = {}, .key = {}};
   tombstone.terms = parse_order(tombstone.statement);
   for (const auto& item : fields.list("signatures", kMaxCards)) tombstone.signatures.push_back(card_signature(item));
-  if (const auto key = fields.text("key"); !key.empty()) tombstone.key = VerifyKey{fields.hex<32>("key")};
+  if (const auto text = fields.text("key"); !text.empty()) {
+    const auto key = array_from_hex<32>(text);
+    if (!key) fields.fail();
+    tombstone.key = VerifyKey{*key};
+  }
   fields.end();
   return tombstone;
 }

@@ -12,9 +12,9 @@ constexpr std::uint64_t kMaxLeaseHours = 24 * 365;
 
 nlohmann::json to_json(const CustodianSeat& seat) {
   const auto& custodian = seat.custodian;
-  return {{"address", custodian.address},         {"box", to_hex(custodian.box.bytes)},
-          {"index", seat.index},                  {"key", to_hex(custodian.key.bytes)},
-          {"name", custodian.name},               {"pin", to_hex(custodian.pin)},
+  return {{"address", custodian.address}, {"box", to_hex(custodian.box.bytes)},
+          {"index", seat.index},          {"key", to_hex(custodian.key.bytes)},
+          {"name", custodian.name},       {"pin", to_hex(custodian.pin)},
           {"place", custodian.place}};
 }
 

@@ -26,6 +26,11 @@ enum class ScopeKind { kUser, kCase, kDevice };
 /// Section 1: what a custodian knows a user, case or device by.
 CustodyId custody_id(const CustodySalt& salt, ScopeKind kind, std::string_view name);
 
+/// RFC 3986 section 2: all but unreserved characters as %XX.
+std::string to_percent_encoded(std::string_view text);
+/// Strict: only what to_percent_encoded makes. nullopt otherwise.
+std::optional<std::string> from_percent_encoded(std::string_view text);
+
 /// Where one custodian is and what proves that it is it.
 struct CustodianAddress {
   std::string name;
@@ -36,6 +41,9 @@ struct CustodianAddress {
   BoxPublicKey box;     // shares are sealed to it
   bool operator==(const CustodianAddress&) const = default;
 };
+
+/// Section 5: the origin of its log's checkpoints, under which it also cosigns those of others.
+std::string custodian_log_origin(const VerifyKey& custodian);
 
 /// HOST:PORT as above.
 bool is_custodian_address(std::string_view address);

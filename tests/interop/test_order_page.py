@@ -287,7 +287,7 @@ class RefusalTest(PageTest):
 
     def test_a_browser_without_ed25519_says_so_and_does_nothing(self):
         self.browser.cdp("Page.addScriptToEvaluateOnNewDocument", source="""
-            crypto.subtle.importKey = () => Promise.reject(new DOMException('no', 'NotSupportedError'));""")
+            if (crypto.subtle) crypto.subtle.importKey = () => Promise.reject(new DOMException('no', 'NotSupportedError'));""")
         self.open()
         self.browser.wait_for_text("This browser cannot sign with Ed25519", "#unable")
         self.assertFalse(self.browser.is_shown("#card-step"))
@@ -366,6 +366,7 @@ class PolicyTest(PageTest):
         self.browser.wait(lambda: self.browser.violations(), "the refusal of a request")
         self.assertFalse(self.browser.run("""
             try { document.body.innerHTML = '<b>x</b>'; return true; } catch { return false; }"""))
+        self.assertIn("https://elsewhere.invalid/x.png", self.browser.requests())
         self.browser.violations()
 
     def test_putting_the_card_away_forgets_it(self):

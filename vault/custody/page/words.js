@@ -109,8 +109,8 @@ const words = {
     'The custodian could not be reached. The signed order is kept in this open page, which goes on trying. Do not close it.',
     'До хранителя не дозвониться. Подписанный приказ хранится в этой открытой странице, она пробует снова. Не закрывайте её.'],
   'result-done': ['The custodian has obeyed', 'Хранитель исполнил приказ'],
-  'result-done-text': ['Shares or machines that it was about: {}. The custodian signed this.',
-                       'Частей ключей или компьютеров, которых он коснулся: {}. Хранитель это подписал.'],
+  'result-done-text': ['Shares or machines that it was about: {}. The custodian signed this. Whether the office’s machines have obeyed stands below.',
+                       'Частей ключей или компьютеров, которых он коснулся: {}. Хранитель это подписал. Исполнили ли компьютеры офиса, видно ниже.'],
   'result-nothing-text': [
     'The custodian took the order, but it was about nothing that it holds. Check how the name is written.',
     'Хранитель принял приказ, но у него нет ничего, чего он касался бы. Проверьте, как написано имя.'],

@@ -22,6 +22,8 @@ int dispatch(Process& process, Output& output, ParsedLine line) {
     output.text(help_of(*line.command));
     return kDone;
   }
+  const auto proxy = line.arguments.options.find("proxy");
+  if (proxy != line.arguments.options.end()) process.environment.proxy = proxy->second.back();
   Invocation call(process, output, *line.command, std::move(line.arguments));
   return line.command->run(call);
 }

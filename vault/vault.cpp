@@ -120,7 +120,7 @@ void Vault::create(const Path& folder, const NewVault& choices, const SecretByte
   const auto slot_index = read_be64(random_array<8>()) % kSlotCount;
   Slots::create(place / "slots");
   auto slots = Slots::open(place / "slots");
-  const auto slot_key = derive_slot_key(header, choices.user, passphrase);
+  const auto slot_key = plain_slot_key(header, stretch_user_passphrase(header, choices.user, passphrase));
   slots.write(slot_index, seal_slot(header, slot_key,
                                     {identity.id, 1, identity.signing.seed().clone(), identity.box.secret_key.clone(),
                                      root.verify_key(), 1, catalog_key.clone()}));
@@ -175,15 +175,18 @@ Vault Vault::open(const Path& folder, const Environment& environment) {
 }
 
 Session Vault::unlock(const std::string& user, const SecretBytes& passphrase) {
-  return unlock(slot_access(user, passphrase));
+  auto access = slot_access(user, passphrase);
+  return unlock(access);
 }
 
 SlotAccess Vault::slot_access(const std::string& user, const SecretBytes& passphrase) const {
-  return {user, derive_slot_key(header_, user, passphrase)};
+  return find_slot_access(folder_, header_, environment_, user, passphrase);
 }
 
-Session Vault::unlock(const SlotAccess& access) {
-  return Session(unlock_vault(folder_, header_, environment_, access));
+Session Vault::unlock(SlotAccess& access) {
+  Session session(unlock_vault(folder_, header_, environment_, access));
+  follow_custody(session, access);
+  return session;
 }
 
 std::string Vault::request_to_join(const std::string& user, const SecretBytes& passphrase) {
@@ -192,7 +195,7 @@ std::string Vault::request_to_join(const std::string& user, const SecretBytes& p
                 "casevault user join NAME");
   }
   const auto identity = Identity::random();
-  const auto slot_key = derive_slot_key(header_, user, passphrase);
+  const auto slot_key = plain_slot_key(header_, stretch_user_passphrase(header_, user, passphrase));
   auto slots = Slots::open(folder_ / "slots");
   slots.file().lock(File::Lock::kShared, kLockTimeoutMs);
   if (!slots.find(header_, slot_key).empty() || waits_for_approval(folder_, header_, slot_key)) {

@@ -20,6 +20,7 @@ std::vector<Command> contact_commands();
 Command share_command();
 Command receive_command();
 std::vector<Command> audit_commands();
+std::vector<Command> custody_commands();
 Command verify_command();
 Command help_command();
 Command version_command();

@@ -176,7 +176,7 @@ TEST(VaultUsers, RemovedMembersKeysOpenNothingWrittenSince) {
       Errc::kDamaged);
   const auto now = anna.state().find_case(number)->epoch;
   EXPECT_EQ(
-      code_of([&] { CaseStore::open(case_path(vault.path(), id, now), case_database_key(case_key, id, now), id); }),
+      code_of([&] { CaseStore::open(case_path(vault.path(), id, now), case_database_key(case_key, id, now, std::nullopt), id); }),
       Errc::kDamaged);
   EXPECT_FALSE(std::filesystem::exists(case_path(vault.path(), id, now - 1)));
   for (const auto epoch : handover_epochs(vault.path())) {

@@ -5,6 +5,8 @@
 
 #include "vault/access/handover.h"
 #include "vault/access/join.h"
+#include "vault/custody/client.h"
+#include "vault/custody/shares.h"
 #include "vault/session_parts.h"
 
 namespace casevault {
@@ -211,7 +213,7 @@ std::unique_ptr<SessionParts> open_session(const Path& folder, const Header& hea
       new SessionParts{folder,
                        environment,
                        access.user,
-                       SessionKeys{header, std::move(slots), access.key.clone(), counts.index,
+                       SessionKeys{header, std::move(slots), access.key.clone(), access.custody_epoch, counts.index,
                                    counts.contents.generation, counts.contents.catalog_epoch,
                                    std::move(catalog_access->key), catalog_access->epoch, std::move(state_key)},
                        std::move(identity),
@@ -241,6 +243,115 @@ std::unique_ptr<SessionParts> unlock_vault(const Path& folder, const Header& hea
                nullptr);
     throw;
   }
+}
+
+namespace {
+
+bool opens(const Path& folder, const Header& header, const SlotKey& key) {
+  return !Slots::open(folder / "slots").find(header, key).empty();
+}
+
+/// A custodian that refuses is worth an entry: somebody tried while the vault was locked.
+void log_refusal(const Path& folder, const Header& header, const Environment& environment, const std::string& user) {
+  AuditLog::open(folder / "audit", header.vault_id, header.audit_key, environment)
+      .append({"unlock", user, "refused"}, nullptr, nullptr);
+}
+
+CustodyId own_id(Session& session, std::uint32_t custody_epoch) {
+  const auto* plan = session.keys().header.custody_of(custody_epoch);
+  return custody_id(plan->salt, ScopeKind::kUser, session.user_name());
+}
+
+/// What can wait until custodians, colleagues or the disk let it be done.
+bool can_wait(const Error& error) {
+  static constexpr std::array<Errc, 5> kWaiting = {Errc::kTooFewCustodians, Errc::kCustodiansRefused, Errc::kNotAllowed,
+                                                   Errc::kBusy, Errc::kNoSpace};
+  return std::ranges::find(kWaiting, error.code()) != kWaiting.end();
+}
+
+/// `own`: how many evaluations this unlocking took itself.
+void confirm_unlocking(Session& session, std::uint32_t custody_epoch, std::uint64_t own) {
+  try {
+    const auto tries =
+        custodians_of(session, custody_epoch).confirm(own_id(session, custody_epoch), session.identity().signing);
+    if (tries.unconfirmed <= own) return;
+    const auto count = std::to_string(tries.unconfirmed - own);
+    session.record("custody-tries", session.user_name(), count + " failed");
+    session.warn("since your last unlocking somebody tried " + count +
+                 " wrong passphrases for your name; was it you? see: casevault audit show");
+  } catch (const Error& error) {
+    if (!can_wait(error)) throw;
+    session.warn("the custodians could not be told that this was you: " + std::string(error.what()));
+  }
+}
+
+SlotAccess slot_key_under(Session& session, std::uint32_t custody_epoch, const PassphraseKey& stretched) {
+  const auto& header = session.keys().header;
+  if (custody_epoch == 0) return {session.user_name(), plain_slot_key(header, stretched), 0, std::nullopt};
+  const auto& plan = *header.custody_of(custody_epoch);
+  auto& custodians = custodians_of(session, custody_epoch);
+  auto key = custody_slot_key(header, plan, session.user_name(), stretched, custodians);
+  // Before anything relies on it: another question, other blinds, the same answer.
+  const auto again = custody_slot_key(header, plan, session.user_name(), stretched, custodians);
+  if (!equal_constant_time(key, again)) {
+    throw Error(Errc::kTooFewCustodians, "the custodians do not answer twice alike; the old way stays in force",
+                "casevault custody status");
+  }
+  return {session.user_name(), std::move(key), custody_epoch, std::nullopt};
+}
+
+}  // namespace
+
+SlotAccess find_slot_access(const Path& folder, const Header& header, const Environment& environment,
+                            const std::string& user, const SecretBytes& passphrase) {
+  auto stretched = stretch_user_passphrase(header, user, passphrase);
+  SlotAccess access{user, plain_slot_key(header, stretched), 0, std::move(stretched)};
+  if (header.custody.empty() || opens(folder, header, access.key) || waits_for_approval(folder, header, access.key))
+    return access;
+  for (auto plan = header.custody.rbegin(); plan != header.custody.rend(); ++plan) {
+    try {
+      auto custodians = connect(header, *plan, environment);
+      access.key = custody_slot_key(header, *plan, user, *access.stretched, custodians);
+      access.custody_epoch = plan->epoch;
+    } catch (const Error& error) {
+      if (std::next(plan) != header.custody.rend()) continue;
+      if (error.code() == Errc::kCustodiansRefused) log_refusal(folder, header, environment, user);
+      throw;
+    }
+    if (opens(folder, header, access.key)) break;
+  }
+  return access;
+}
+
+SlotAccess new_slot_key(Session& session, const SecretBytes& passphrase) {
+  const auto epoch = session.state().custody_epoch();
+  const auto stretched = stretch_user_passphrase(session.keys().header, session.user_name(), passphrase);
+  auto access = slot_key_under(session, epoch, stretched);
+  if (epoch > 0) confirm_unlocking(session, epoch, 2);
+  return access;
+}
+
+void follow_custody(Session& session, SlotAccess& access) {
+  if (!access.stretched) return;
+  const auto stretched = std::move(*access.stretched);
+  access.stretched.reset();
+  if (access.custody_epoch > 0) confirm_unlocking(session, access.custody_epoch, 1);
+  const auto wanted = session.state().custody_epoch();
+  if (wanted != access.custody_epoch) {
+    try {
+      auto renewed = slot_key_under(session, wanted, stretched);
+      const ExclusiveAccess exclusive(session);
+      reseal_slot(session, renewed.key.clone(), wanted);
+      access = std::move(renewed);
+      session.record("custody-user", session.user_name());
+      if (wanted > 0) confirm_unlocking(session, wanted, 2);
+    } catch (const Error& error) {
+      if (!can_wait(error)) throw;
+      session.warn("your slot is not under the custody of today yet, which is tried again at your next unlocking: " +
+                   std::string(error.what()));
+    }
+  }
+  forget_announced_shares(session);
 }
 
 }  // namespace casevault

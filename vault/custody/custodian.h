@@ -1,11 +1,11 @@
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "crypto/secret.h"
 #include "vault/custody/wire.h"
 #include "vault/storage/file.h"
 
@@ -17,6 +17,13 @@ struct WireAnswer {
   std::string body;
   std::string type = "application/json";
   std::optional<std::int64_t> clock;  // for the header Casevault-Time, Unix seconds
+};
+
+/// What its operator says when it starts. Empty: as it was the last time.
+struct ServeSettings {
+  std::string name;     // for people, on invitations and in its certificate; "custodian" when never told
+  std::string place;    // jurisdiction, for people
+  std::string address;  // host:port, as invitations name it
 };
 
 /// What a long poll waits for.
@@ -40,13 +47,16 @@ class Custodian {
     VerifyKey key;
     BoxPublicKey box;
   };
-  /// Makes the store and its keys in `data` on first use. `store_key`: keys the database.
-  /// @throws Error: kBusy when another process serves it, kDamaged when log and store do not agree, kNoSpace.
-  static Custodian open(const Path& data, std::int64_t now_ms);
+  /// Makes the folder, the store and its keys on first use. The store is keyed by `store.key` in the folder of systemd
+  /// credentials ($CREDENTIALS_DIRECTORY), else by the one in `data`, which is made then. Finishes what a tombstone
+  /// tells of. @throws Error: kBusy when another process serves it, kDamaged when log and store do not agree, kNoSpace.
+  static Custodian open(const Path& data, const ServeSettings& settings, std::int64_t now_ms);
   ~Custodian();
   Custodian(Custodian&&) noexcept;
 
   const Identity& identity() const;
+  /// PEM (PKCS #8), belongs to `identity().tls_certificate`.
+  const SecretBytes& tls_private_key() const;
 
   /// One request to any endpoint but the long poll. `signature` null where the request has no such headers.
   WireAnswer handle(const WireRequest& request, const WireSignature* signature, std::int64_t now_ms);
@@ -62,6 +72,10 @@ class Custodian {
   WireAnswer end_wait(const OrderWait& wait, std::int64_t now_ms);
   /// Vaults whose waiting devices have news since the last call.
   std::vector<ByteArray<16>> take_woken();
+
+  /// For a timer, about once a minute: locks vaults that have been silent for too long, and notes that it was awake, so
+  /// that its own absence is not taken for theirs.
+  void tick(std::int64_t now_ms);
 
   /// Everything handled so far is on the disk when this returns. @throws Error
   void commit();

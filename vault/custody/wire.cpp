@@ -32,40 +32,9 @@ bool is_unreserved(char c) {  // RFC 3986 section 2.3
   return is_letter(c) || is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-std::string percent_encode(std::string_view text) {
-  static constexpr std::string_view kDigits = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    if (is_unreserved(c)) {
-      out += c;
-      continue;
-    }
-    const auto value = static_cast<unsigned char>(c);
-    (out += '%') += {kDigits[value >> 4], kDigits[value & 15]};
-  }
-  return out;
-}
-
 int hex_digit(char c) {
   if (is_digit(c)) return c - '0';
   return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-// Other spellings of the same text are seen when the whole invitation is written again.
-std::optional<std::string> percent_decode(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
-    const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
-    if (high < 0 || low < 0) return std::nullopt;
-    out += static_cast<char>(high << 4 | low);
-    i += 2;
-  }
-  return out;
 }
 
 bool is_label(std::string_view text) {
@@ -101,8 +70,8 @@ std::optional<ByteArray<32>> array_from_base64url(std::string_view text) {
 std::optional<Invitation> invitation_from(std::string_view line) {
   const auto parts = line.size() <= kMaxInvitation ? split(line) : std::nullopt;
   if (!parts || (*parts)[0] != kInvitationTitle) return std::nullopt;
-  const auto name = percent_decode((*parts)[1]);
-  const auto place = percent_decode((*parts)[2]);
+  const auto name = from_percent_encoded((*parts)[1]);
+  const auto place = from_percent_encoded((*parts)[2]);
   std::array<ByteArray<32>, 4> keys;  // pin, key, box, token
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const auto bytes = array_from_base64url((*parts)[4 + i]);
@@ -123,6 +92,37 @@ CustodyId custody_id(const CustodySalt& salt, ScopeKind kind, std::string_view n
   return blake2b_128({as_bytes(kIdLabel), salt, as_bytes(to_string(kind)), ByteView(&kSeparator, 1), as_bytes(name)});
 }
 
+std::string to_percent_encoded(std::string_view text) {
+  static constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    if (is_unreserved(c)) {
+      out += c;
+      continue;
+    }
+    const auto value = static_cast<unsigned char>(c);
+    (out += '%') += {kDigits[value >> 4], kDigits[value & 15]};
+  }
+  return out;
+}
+
+std::optional<std::string> from_percent_encoded(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
+    const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
+    if (high < 0 || low < 0) return std::nullopt;
+    out += static_cast<char>(high << 4 | low);
+    i += 2;
+  }
+  if (to_percent_encoded(out) != text) return std::nullopt;  // another spelling
+  return out;
+}
+
 bool is_custodian_address(std::string_view address) {
   const auto colon = address.rfind(':');
   if (colon == std::string_view::npos || !is_host(address.substr(0, colon))) return false;
@@ -132,9 +132,9 @@ bool is_custodian_address(std::string_view address) {
 
 std::string Invitation::encode() const {
   std::string line(kInvitationTitle);
-  for (const auto& part :
-       {percent_encode(custodian.name), percent_encode(custodian.place), custodian.address, to_base64url(custodian.pin),
-        to_base64url(custodian.key.bytes), to_base64url(custodian.box.bytes), to_base64url(token)}) {
+  for (const auto& part : {to_percent_encoded(custodian.name), to_percent_encoded(custodian.place), custodian.address,
+                           to_base64url(custodian.pin), to_base64url(custodian.key.bytes),
+                           to_base64url(custodian.box.bytes), to_base64url(token)}) {
     (line += '/') += part;
   }
   return line;

@@ -26,6 +26,11 @@ enum class ScopeKind { kUser, kCase, kDevice };
 /// Section 1: what a custodian knows a user, case or device by.
 CustodyId custody_id(const CustodySalt& salt, ScopeKind kind, std::string_view name);
 
+/// RFC 3986 section 2: all but unreserved characters as %XX.
+std::string to_percent_encoded(std::string_view text);
+/// Strict: only what to_percent_encoded makes. nullopt otherwise.
+std::optional<std::string> from_percent_encoded(std::string_view text);
+
 /// Where one custodian is and what proves that it is it.
 struct CustodianAddress {
   std::string name;

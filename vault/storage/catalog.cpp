@@ -39,6 +39,11 @@ std::set<std::uint64_t> superseded_heads(const std::vector<Change>& changes) {
   return superseded;
 }
 
+void announce(const Database& database, std::string_view file) {
+  auto insert = database.prepare("INSERT OR IGNORE INTO unfinished(file) VALUES(?)");
+  insert.bind(1, file).run();
+}
+
 }  // namespace
 
 Catalog::Catalog(Database database, const VaultId& vault, const VerifyKey& root)
@@ -80,6 +85,7 @@ Catalog Catalog::copy_to(const Path& path, const CatalogKey& key, std::uint32_t 
     const auto data = source.blob(1);
     insert.bind(1, ByteView(hash)).bind(2, ByteView(data)).run();
   }
+  for (const auto& file : unfinished()) announce(target.database_, file);
   transaction.commit();
   target.state_ = state_;
   target.set_log_head(log_head());
@@ -96,6 +102,13 @@ std::optional<Bytes> Catalog::blob(const Sha256Digest& hash) const {
   if (sha256(data) != hash)
     throw Error(Errc::kDamaged, "catalog.db: a sealed entry is not what its hash says", "casevault verify");
   return data;
+}
+
+std::vector<std::string> Catalog::unfinished() const {
+  auto query = database_.prepare("SELECT file FROM unfinished ORDER BY file");
+  std::vector<std::string> files;
+  while (query.step()) files.push_back(query.text(0));
+  return files;
 }
 
 bool Catalog::is_unfinished(std::string_view file) const {
@@ -148,10 +161,7 @@ void Catalog::Update::erase_blob(const Sha256Digest& hash) {
   erase.bind(1, ByteView(hash)).run();
 }
 
-void Catalog::Update::announce_file(std::string_view file) {
-  auto insert = catalog_.database_.prepare("INSERT OR IGNORE INTO unfinished(file) VALUES(?)");
-  insert.bind(1, file).run();
-}
+void Catalog::Update::announce_file(std::string_view file) { announce(catalog_.database_, file); }
 
 void Catalog::Update::commit() {
   transaction_.commit();

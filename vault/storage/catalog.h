@@ -57,6 +57,8 @@ class Catalog {
   /// Whether a file that was announced still waits to be written: a crash came between.
   bool is_unfinished(std::string_view file) const;
   void set_finished(std::string_view file);
+  /// Everything that was announced and still waits.
+  std::vector<std::string> unfinished() const;
 
   /// The audit log as it was after the last access through this catalogue. Size 0 when never set.
   LogCite log_head() const;

@@ -63,7 +63,7 @@ void CatalogState::apply(const Change& change, bool check_signature) {
         {"slot", &CatalogState::move_slot}, {"epoch", &CatalogState::new_epoch},
         {"case", &CatalogState::new_case},  {"case-epoch", &CatalogState::new_case_epoch},
         {"grant", &CatalogState::grant},    {"case-head", &CatalogState::case_head},
-        {"close", &CatalogState::close},
+        {"close", &CatalogState::close},    {"custody", &CatalogState::custody},
     };
     const bool is_sharing = SharingState::knows(context.kind);
     const auto handler = kHandlers.find(context.kind);
@@ -151,8 +151,24 @@ void CatalogState::remove_user(Context& c) {
 }
 
 void CatalogState::move_slot(Context& c) {
-  former_slots_.push_back(users_.at(c.by).slot_hash);
-  take_slot(c, users_.at(c.by));
+  auto& user = users_.at(c.by);
+  former_slots_.push_back(user.slot_hash);
+  take_slot(c, user);
+  user.slot_custody = 0;
+  if (!c.statement.contains("custody")) return;
+  user.slot_custody = static_cast<std::uint32_t>(c.fields.count("custody"));
+  c.require(user.slot_custody > 0 && user.slot_custody <= custody_epoch_, "its custody epoch is unknown");
+}
+
+/// 0 ends custody.
+void CatalogState::custody(Context& c) {
+  c.require(find_user(c.by)->role == Role::kOwner, "only owners change the custody");
+  const auto epoch = c.fields.count("epoch");
+  c.require(epoch <= INT32_MAX && epoch != custody_epoch_ && (epoch == 0 || epoch > newest_custody_epoch_),
+            "the custody epoch does not follow");
+  custody_epoch_ = static_cast<std::uint32_t>(epoch);
+  newest_custody_epoch_ = std::max(newest_custody_epoch_, custody_epoch_);
+  header_hash_ = c.fields.hex<32>("header");
 }
 
 void CatalogState::new_epoch(Context& c) {
@@ -214,6 +230,13 @@ void CatalogState::new_case_epoch(Context& c) {
             "its author may not add");
   const bool manages = epoch > 1 && own->right == Right::kManage;
   entry.title = c.fields.hex<32>("title");
+  entry.custody_epoch = 0;
+  entry.share.reset();
+  if (custody_epoch_ > 0) {
+    entry.custody_epoch = static_cast<std::uint32_t>(c.fields.count("custody"));
+    entry.share = parse_element(c.fields.hex<32>("share"));
+    c.require(entry.custody_epoch == custody_epoch_ && entry.share, "it is not under custody as the vault is");
+  }
 
   std::vector<Grant> grants;
   for (const auto& item : c.fields.any("grants")) {
@@ -349,6 +372,7 @@ std::optional<Right> CatalogState::right_at(const CaseEntry& entry, std::uint32_
 }
 
 bool CatalogState::needs_rotation(const CaseEntry& entry) const {
+  if (entry.custody_epoch != custody_epoch_) return true;
   return std::ranges::any_of(entry.grants, [&](const Grant& g) {
     const auto* user = find_user(g.user);
     return g.epoch == entry.epoch && (user == nullptr || !user->active);

@@ -59,9 +59,11 @@ std::optional<SlotContents> decode_contents(const SecretBytes& plain) {
 
 }  // namespace
 
-SlotKey derive_slot_key(const Header& header, std::string_view user_name, const SecretBytes& passphrase) {
-  const auto salt = blake2b_128({header.salt, as_bytes(user_name)});
-  const auto stretched = stretch_passphrase(passphrase, salt, header.cost);
+PassphraseKey stretch_user_passphrase(const Header& header, std::string_view user_name, const SecretBytes& passphrase) {
+  return stretch_passphrase(passphrase, blake2b_128({header.salt, as_bytes(user_name)}), header.cost);
+}
+
+SlotKey plain_slot_key(const Header& header, const PassphraseKey& stretched) {
   return derive_key<SlotKey>(stretched, "casevault/v1/slot", header.vault_id);
 }
 

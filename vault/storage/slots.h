@@ -27,8 +27,10 @@ struct SlotContents {
 /// A sealed slot: nonce ‖ key commitment ‖ ciphertext ‖ tag, indistinguishable from random (docs/format.md section 4).
 using SealedSlot = ByteArray<kSlotSize>;
 
-/// Salt = BLAKE2b-128(vault salt ‖ user name); Argon2id; BLAKE2b. The one expensive step.
-SlotKey derive_slot_key(const Header& header, std::string_view user_name, const SecretBytes& passphrase);
+/// Salt = BLAKE2b-128(vault salt ‖ user name); Argon2id. The one expensive step.
+PassphraseKey stretch_user_passphrase(const Header& header, std::string_view user_name, const SecretBytes& passphrase);
+/// What opens a slot without custody: what the passphrase alone gives.
+SlotKey plain_slot_key(const Header& header, const PassphraseKey& stretched);
 
 /// Authenticates the contents, and the vault id, format and cost in `header`. The commitment (BLAKE2b-256 of the nonce
 /// under a key derived from the slot key) makes it impossible to craft one slot that two passphrases open.

@@ -69,18 +69,19 @@ const Refusal* refusal_of(const HttpsAnswer& answer) {
   return refusal != nullptr && refusal->status == answer.status ? refusal : nullptr;
 }
 
-CustodianReport nonsense(const CustodianAddress& custodian) {
-  return {.name = custodian.name, .reach = Reach::kNonsense, .reason = "it gives nonsense"};
-}
-
-CustodianReport report_of(const CustodianAddress& custodian, const Refusal& refusal) {
-  CustodianReport report{.name = custodian.name, .reach = Reach::kAnswered, .reason = std::string(refusal.sentence)};
-  if (is_passing(refusal)) {
+/// nullptr: no answer of the protocol.
+void refuse(CustodianReport& report, const Refusal* refusal) {
+  if (refusal == nullptr) {
+    report.reach = Reach::kNonsense;
+    report.reason = "it gives nonsense";
+    return;
+  }
+  report.reason = refusal->sentence;
+  if (is_passing(*refusal)) {
     report.reach = Reach::kTooSlow;
   } else {
-    report.refusal = refusal.word;
+    report.refusal = refusal->word;
   }
-  return report;
 }
 
 void check_settings(const CustodySettings& settings) {
@@ -89,7 +90,7 @@ void check_settings(const CustodySettings& settings) {
   std::set<std::uint32_t> indices;
   std::set<ByteArray<32>> keys;
   for (const auto& custodian : settings.custodians) {
-    holds &= keys.insert(custodian.address.key.bytes).second && custodian.index <= kMaxIndex;
+    holds &= keys.insert(custodian.custodian.key.bytes).second && custodian.index <= kMaxIndex;
     holds &= custodian.index == 0 || indices.insert(custodian.index).second;
   }
   require(holds, "custody: these are no custodians of a vault");
@@ -121,20 +122,20 @@ std::string common_refusal(const std::vector<CustodianReport>& reports, std::siz
 class AllCustodians::Asking {
  public:
   Asking(AllCustodians& all, const Question& question) : all_(all), question_(question) {
-    for (const auto& custodian : all.settings_.custodians) reports_.push_back({.name = custodian.address.name});
+    for (const auto& seat : all.settings_.custodians) reports_.push_back({.name = seat.custodian.name});
     clock_was_taken_.resize(all.size());
   }
 
   std::vector<CustodianReport> run() {
     std::vector<HttpsCall> calls;
     for (std::size_t i = 0; i < all_.size(); ++i) {
-      if (question_.only && *question_.only != i) continue;
+      if (question_.asks && !question_.asks(i)) continue;
       asked_.push_back(i);
       calls.push_back(call(i, question_.request(i)));
     }
     left_ = asked_.size();
     auto timeouts = all_.http_.has_proxy() ? kProxyTimeouts : kDirectTimeouts;
-    if (question_.total) timeouts.total = *question_.total;
+    if (question_.total) timeouts.total = std::max(timeouts.total, *question_.total);
     all_.http_.send(calls, timeouts,
                     [&](std::size_t at, const HttpsAnswer& answer) { return judge(asked_[at], answer); });
     return std::move(reports_);
@@ -142,7 +143,7 @@ class AllCustodians::Asking {
 
  private:
   HttpsCall call(std::size_t index, WireRequest request) const {
-    const auto& to = all_.settings_.custodians[index].address;
+    const auto& to = all_.custodian(index);
     HttpsCall made{to.address, to.pin, std::move(request), {}, question_.content_type};
     if (question_.signer != nullptr) {
       const auto created = all_.now_ms_() / 1000 + all_.clock_offset_[index];
@@ -152,48 +153,55 @@ class AllCustodians::Asking {
   }
 
   HttpClient::Next judge(std::size_t index, const HttpsAnswer& answer) {
-    if (auto again = second_request(index, answer)) return {.again = call(index, *std::move(again))};
-    reports_[index] = report(index, answer);
+    std::optional<WireRequest> next;
+    reports_[index] = {.name = all_.custodian(index).name, .reach = answer.reach, .reason = answer.reason};
+    if (answer.reach == Reach::kAnswered) next = follow(index, answer);
+    if (next) return {.again = call(index, *std::move(next))};
     --left_;
     return {.enough = has_enough() || is_decided()};
   }
 
-  // A clock of a custodian's own is taken once; whatever it says is of no use to anybody but itself.
-  std::optional<WireRequest> second_request(std::size_t index, const HttpsAnswer& answer) {
-    if (answer.reach != Reach::kAnswered) return std::nullopt;
+  /// What to ask next of this custodian; nullopt when its report is final.
+  std::optional<WireRequest> follow(std::size_t index, const HttpsAnswer& answer) {
+    auto& report = reports_[index];
+    try {
+      if (answer.status != 200) return follow_refusal(index, answer);
+      question_.take(index, answer.body);
+      return question_.more ? question_.more(index) : std::nullopt;
+    } catch (const RefusedInside& inside) {
+      refuse(report, find_refusal(inside.word));
+    } catch (const Error& error) {
+      if (error.code() != Errc::kDamaged) throw;
+      refuse(report, nullptr);
+    } catch (const nlohmann::json::exception&) {  // a field of another type than it should be
+      refuse(report, nullptr);
+    }
+    return std::nullopt;
+  }
+
+  std::optional<WireRequest> follow_refusal(std::size_t index, const HttpsAnswer& answer) {
+    // A clock of a custodian's own is taken once; whatever it says is of use to nobody but itself.
     if (answer.status == 401 && answer.clock && !clock_was_taken_[index]) {
       clock_was_taken_[index] = true;
       all_.clock_offset_[index] = *answer.clock - all_.now_ms_() / 1000;
       return question_.request(index);
     }
-    return question_.again ? question_.again(index, answer) : std::nullopt;
+    if (question_.instead) {
+      if (auto next = question_.instead(index, answer)) return next;
+    }
+    refuse(reports_[index], refusal_of(answer));
+    return std::nullopt;
   }
 
-  CustodianReport report(std::size_t index, const HttpsAnswer& answer) {
-    const auto& custodian = all_.settings_.custodians[index].address;
-    if (answer.reach != Reach::kAnswered) {
-      return {.name = custodian.name, .reach = answer.reach, .reason = answer.reason};
-    }
-    try {
-      if (answer.status != 200) {
-        const auto* const refusal = refusal_of(answer);
-        return refusal != nullptr ? report_of(custodian, *refusal) : nonsense(custodian);
-      }
-      question_.take(index, answer.body);
-      return {.name = custodian.name, .reach = Reach::kAnswered};
-    } catch (const Error& error) {
-      if (error.code() != Errc::kDamaged) throw;
-    } catch (const nlohmann::json::exception&) {  // a field of another type than it should be
-    }
-    return nonsense(custodian);
+  std::size_t done() const {
+    const auto count = std::ranges::count_if(reports_, &CustodianReport::done);
+    return static_cast<std::size_t>(count);
   }
-
-  std::size_t done() const { return static_cast<std::size_t>(std::ranges::count_if(reports_, &CustodianReport::done)); }
   bool has_enough() const { return question_.has_enough ? question_.has_enough() : done() >= question_.enough; }
   // Those that are still silent cannot change the outcome.
   bool is_decided() const {
-    const auto need = std::min(question_.enough, asked_.size());
-    return done() + left_ < need && !common_refusal(reports_, all_.settings_.threshold).empty();
+    return question_.enough < asked_.size() && done() + left_ < question_.enough &&
+           !common_refusal(reports_, all_.settings_.threshold).empty();
   }
 
   AllCustodians& all_;
@@ -207,7 +215,7 @@ class AllCustodians::Asking {
 AllCustodians::AllCustodians(CustodySettings settings, const Environment& environment)
     : settings_(std::move(settings)),
       now_ms_(environment.now_ms),
-      http_(settings_.proxy, environment.interrupted),
+      http_(environment.proxy, environment.interrupted),
       clock_offset_(settings_.custodians.size()) {
   check_settings(settings_);
 }
@@ -215,9 +223,19 @@ AllCustodians::AllCustodians(CustodySettings settings, const Environment& enviro
 std::vector<CustodianReport> AllCustodians::ask(const Question& question) { return Asking(*this, question).run(); }
 
 WireRequest AllCustodians::post(std::size_t index, std::string path, nlohmann::json fields) const {
-  fields["to"] = to_hex(settings_.custodians[index].address.key.bytes);
+  fields["to"] = to_hex(custodian(index).key.bytes);
   fields["vault"] = to_hex(settings_.vault);
   return {"POST", std::move(path), "", fields.dump()};
+}
+
+WireRequest AllCustodians::get(std::size_t index, std::string path,
+                               std::map<std::string, std::uint64_t> parameters) const {
+  std::map<std::string, std::string> texts{{"to", to_hex(custodian(index).key.bytes)},
+                                           {"vault", to_hex(settings_.vault)}};
+  for (const auto& [name, value] : parameters) texts[name] = std::to_string(value);
+  std::string query;
+  for (const auto& [name, value] : texts) query += (query.empty() ? "?" : "&") + name + "=" + value;
+  return {"GET", std::move(path), std::move(query), ""};
 }
 
 WireStatement AllCustodians::statement(std::size_t index, std::string_view domain, std::string_view kind,
@@ -225,7 +243,7 @@ WireStatement AllCustodians::statement(std::size_t index, std::string_view domai
   fields["kind"] = kind;
   fields["nonce"] = to_hex(random_array<16>());
   fields["time"] = now_ms_();
-  fields["to"] = to_hex(settings_.custodians[index].address.key.bytes);
+  fields["to"] = to_hex(custodian(index).key.bytes);
   fields["vault"] = to_hex(settings_.vault);
   return sign_statement(domain, fields, by);
 }
@@ -241,16 +259,6 @@ void require_done(const std::vector<CustodianReport>& reports, std::size_t need,
   throw Error(
       Errc::kTooFewCustodians, summary(reports, need),
       impostor ? "where somebody else answers, the connection may be led astray on purpose: try another network" : "");
-}
-
-void join_reports(std::vector<CustodianReport>& reports, const std::vector<CustodianReport>& more) {
-  if (reports.empty()) {
-    reports = more;
-    return;
-  }
-  for (std::size_t i = 0; i < reports.size(); ++i) {
-    if (reports[i].done()) reports[i] = more[i];
-  }
 }
 
 }  // namespace casevault

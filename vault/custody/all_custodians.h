@@ -1,27 +1,24 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "vault/custody/http_client.h"
+#include "vault/custody/plan.h"
 #include "vault/environment.h"
 
 namespace casevault {
 
-/// A custodian of a vault.
-struct VaultCustodian {
-  CustodianAddress address;
-  std::uint32_t index = 0;  // x of the shares it keeps, 1…255; 0 where no shares are asked for, as with a card
-};
-
+/// Whom to ask about which vault.
 struct CustodySettings {
   VaultId vault{};
-  std::vector<VaultCustodian> custodians;  // different keys, different indices
-  std::size_t threshold = 1;               // how many are needed to open anything
-  std::string proxy;                       // empty, or socks5h://HOST:PORT
+  std::vector<CustodianSeat> custodians;  // different keys; different indices, or 0 where no shares are asked for
+  std::size_t threshold = 1;              // how many are needed to open anything
 };
 
 /// How one custodian took a request.
@@ -33,6 +30,11 @@ struct CustodianReport {
   bool done() const { return reach == Reach::kAnswered && refusal.empty(); }
 };
 
+/// What a custodian's answer of status 200 may turn out to be after all. Thrown by Question::take.
+struct RefusedInside {
+  std::string word;
+};
+
 /// Asks all custodians of a vault the same, each in words of its own, and sums up what they said. What comes from them
 /// is bounded and checked; what is malformed counts as Reach::kNonsense. One thread at a time.
 class AllCustodians {
@@ -41,21 +43,25 @@ class AllCustodians {
   AllCustodians(CustodySettings settings, const Environment& environment);
 
   const CustodySettings& settings() const { return settings_; }
+  std::int64_t now_ms() const { return now_ms_(); }
   std::size_t size() const { return settings_.custodians.size(); }
+  const CustodianAddress& custodian(std::size_t index) const { return settings_.custodians[index].custodian; }
 
+  /// `index` below is the place of a custodian among the settings' custodians.
   struct Question {
     /// Made when it is sent, and again when a custodian's clock asks for it.
     std::function<WireRequest(std::size_t index)> request;
     const SigningKey* signer = nullptr;  // of RFC 9421; nullptr: not signed
     /// Takes the body of an answer of status 200. What it throws as Error{kDamaged} makes the answer nonsense.
     std::function<void(std::size_t index, const std::string& body)> take;
+    /// After `take`: what else to ask of this custodian before it has done as asked.
+    std::function<std::optional<WireRequest>(std::size_t index)> more = {};
+    /// The same for an answer of another status.
+    std::function<std::optional<WireRequest>(std::size_t index, const HttpsAnswer& answer)> instead = {};
+    std::function<bool(std::size_t index)> asks = {};  // whom; empty: all
     /// The rest is dropped as soon as this many did as asked.
     std::size_t enough = kMaxCustodians;
-    /// In place of `enough`, where it takes more than counting.
-    std::function<bool()> has_enough = {};
-    /// A second request to a custodian whose answer asks for one; nullopt: its answer counts.
-    std::function<std::optional<WireRequest>(std::size_t index, const HttpsAnswer& answer)> again = {};
-    std::optional<std::size_t> only = {};                 // one custodian instead of all
+    std::function<bool()> has_enough = {};                // where it takes more than counting
     std::optional<std::chrono::milliseconds> total = {};  // longer than usual
     std::string content_type = "application/json";
   };
@@ -64,6 +70,8 @@ class AllCustodians {
 
   /// `{…fields, "to","vault"}` as a POST.
   WireRequest post(std::size_t index, std::string path, nlohmann::json fields) const;
+  /// Parameters in alphabetical order, `to` and `vault` among them.
+  WireRequest get(std::size_t index, std::string path, std::map<std::string, std::uint64_t> parameters) const;
   /// A statement to one custodian: `{…fields, "kind","nonce","time","to","vault"}`.
   WireStatement statement(std::size_t index, std::string_view domain, std::string_view kind, nlohmann::json fields,
                           const SigningKey& by) const;
@@ -79,8 +87,5 @@ class AllCustodians {
 /// Nothing when at least `need` did as asked. @throws Error saying why not: kDestroyed or kCustodiansRefused when at
 /// least `threshold` refused with the same word, else kTooFewCustodians, naming each and what happened.
 void require_done(const std::vector<CustodianReport>& reports, std::size_t need, std::size_t threshold);
-
-/// One report out of two rounds: the first that is not done.
-void join_reports(std::vector<CustodianReport>& reports, const std::vector<CustodianReport>& more);
 
 }  // namespace casevault

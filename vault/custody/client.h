@@ -1,20 +1,18 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "crypto/oprf.h"
+#include "crypto/shamir.h"
 #include "vault/custody/device.h"
 #include "vault/custody/order.h"
 #include "vault/custody/plan.h"
 #include "vault/environment.h"
 
 namespace casevault {
-
-// INTERFACE FIXED BY THE LEAD (the vault's side is written against it already in /work/main:
-// vault/custody/{plan,shares,enrolment,account,machines}.*). plan.h and order.h: take plan.{h,cpp} from
-// /work/main/vault/custody, order.{h,cpp} from branch h/page. Names and signatures must stay; add what you need.
 
 /// A secret at the custodians: an id and a version of it (protocol section 3, `POST /v1/secrets`).
 struct SecretName {
@@ -23,6 +21,7 @@ struct SecretName {
   bool operator==(const SecretName&) const = default;
 };
 
+/// What the custodians are given of one user.
 struct UserDeposit {
   SecretName name;
   Scalar oprf;
@@ -31,7 +30,7 @@ struct UserDeposit {
   VerifyKey duress;  // signs alarms; of nobody where there is no duress passphrase
 };
 
-/// What a policy says besides the plan (its index and threshold, quorum, cards, lease).
+/// What a policy says: of the plan its threshold, quorum, cards and lease, and each custodian's own index.
 struct CustodyPolicy {
   std::vector<VerifyKey> owners;
   std::string log;  // verifier key of the vault's checkpoints
@@ -40,7 +39,7 @@ struct CustodyPolicy {
 
 struct TriesReport {
   std::uint64_t unconfirmed = 0;  // evaluations since the last confirmation, the most that any custodian counted
-  std::int64_t since_ms = 0;
+  std::int64_t since_ms = 0;      // when the first of these was, by that custodian's clock
   std::vector<std::string>
       checkpoints;  // of the vault's own log, newest that each custodian witnessed; unchecked notes
 };
@@ -65,9 +64,25 @@ struct CustodianStatement {
   std::vector<CustodianLogEntry> entries;
 };
 
-/// One machine's talk with the custodians of one plan: all at once, never waiting for one that is dead.
+/// An order that was done at a custodian. Whether its signatures hold is for the receiver to check.
+struct DoneOrder {
+  std::uint64_t number = 0;  // counts from 1 at each custodian
+  std::int64_t done_ms = 0;
+  SignedOrder order;
+};
+struct OrderNews {
+  std::uint64_t newest = 0;  // number of the newest order
+  std::string state;         // "active", "locked", "destroyed"
+  std::vector<DoneOrder> orders;
+};
+
+/// One machine's talk with the custodians of one plan: all at once, never waiting for one that is dead. Every function
+/// throws Error: kTooFewCustodians naming each custodian and what happened, when fewer did as asked than it says here
+/// (the threshold, where it says nothing); kCustodiansRefused or kDestroyed when at least the threshold refused for the
+/// same reason; kInterrupted. One thread at a time.
 class CustodyClient {
  public:
+  /// @throws Error{kUsage} for a proxy that is none.
   CustodyClient(const VaultId& vault, CustodyPlan plan, DeviceKey device, const Environment& environment);
   ~CustodyClient();
   CustodyClient(CustodyClient&&) noexcept;
@@ -75,31 +90,53 @@ class CustodyClient {
 
   /// All must take it. `tokens`: one for each custodian of the plan, in its order.
   void enrol(const std::vector<ByteArray<32>>& tokens, const CustodyPolicy& policy, const SigningKey& owner);
-  void renew_policy(const CustodyPolicy& policy, const SigningKey& owner);              // all must take it
-  void add_device(const CustodyId& id, const VerifyKey& key, const SigningKey& owner);  // threshold at least
-  /// By one-time tokens, for the custodians whose key is named; threshold at least.
+  /// All must take it.
+  void renew_policy(const CustodyPolicy& policy, const SigningKey& owner);
+  void add_device(const CustodyId& id, const VerifyKey& key, const SigningKey& owner);
+  /// This machine by one-time tokens, for the custodians whose key is named.
   void enrol_device(const CustodyId& id, const std::vector<std::pair<VerifyKey, ByteArray<32>>>& tokens);
 
-  void deal_user(const UserDeposit& deposit, const SigningKey& by);  // all must take it
-  /// Deals `secret` among the custodians; threshold of them at least must take it. Returns the commitment.
+  /// Deals both scalars among the custodians. All must take it.
+  void deal_user(const UserDeposit& deposit, const SigningKey& by);
+  /// Deals `secret` among the custodians. Returns the commitment.
   Element deal_case(const SecretName& name, const Scalar& secret, const SigningKey& by);
-  void delete_shares(const std::vector<SecretName>& cases, const SigningKey& owner);  // all must take it
-  void delete_user(const SecretName& name, const SigningKey& owner);                  // both types; all must take it
-
+  /// All must take it: else enough may be left to put it together.
+  void delete_shares(const std::vector<SecretName>& cases, const SigningKey& owner);
+  /// Both types; all must take it.
+  void delete_user(const SecretName& name, const SigningKey& owner);
   /// Signed by the user, about the user's own secrets. All must take it.
   void set_duress(const SecretName& name, const VerifyKey& duress, const SigningKey& user);
 
+  /// Costs a try, at every custodian, until `confirm`. A custodian that lies gives another output: nothing proves it
+  /// but that the slot does not open.
   OprfOutput evaluate(const SecretName& name, const PassphraseKey& stretched);
-  /// In the order of `names`.
+  /// In the order of `names`, all or none. @pre different names
   std::vector<Scalar> release(const std::vector<SecretName>& names);
+  /// The same for one whose commitment is known: custodians that lie are left out, as long as enough do not.
+  /// @throws also Error{kDamaged} when too many do.
+  Scalar release(const SecretName& name, const Element& commitment);
+  /// Tells every custodian that can be reached in time, one at least.
   TriesReport confirm(const CustodyId& user, const SigningKey& key);
 
+  /// Never throws for want of custodians, nor do the next two.
   std::vector<Standing> standings();
+  /// What each custodian says that it did for the vault, both ends included; signatures and proofs are checked.
   std::vector<CustodianStatement> statements(std::int64_t from_ms, std::int64_t until_ms);
-  /// C2SP tlog-witness; cosignature lines by custodian, those that could be had.
+  /// C2SP tlog-witness; cosignature lines by custodian, checked, those that could be had.
   std::vector<std::pair<CustodianAddress, std::string>> add_checkpoint(std::uint64_t old_size,
                                                                        const std::vector<ByteArray<32>>& proof,
                                                                        const std::string& note);
+  /// The same where custodians may remember different sizes: `prove` leads from each to the checkpoint's.
+  using Prove = std::function<std::vector<ByteArray<32>>(std::uint64_t old_size)>;
+  std::vector<std::pair<CustodianAddress, std::string>> add_checkpoint(std::uint64_t old_size, const Prove& prove,
+                                                                       const std::string& note);
+
+  std::size_t custodians() const;
+  /// Waits, up to a minute, until the custodian (its place in the plan) has done an order with a number above `after`.
+  /// For a guard: one client and one thread for each custodian. @throws Error: what this one custodian's answer was.
+  OrderNews wait_for_orders(std::size_t custodian, std::uint64_t after);
+  /// Tells every custodian that can be reached how far this machine is with an order; one at least.
+  void send_receipt(const Sha256Digest& order, GuardStage stage, const std::vector<std::string>& not_reached);
 
  private:
   struct Parts;
@@ -110,12 +147,3 @@ class CustodyClient {
 OprfOutput oprf_alone(const Scalar& key, const PassphraseKey& stretched);
 
 }  // namespace casevault
-
-// device.h, likewise fixed:
-//   struct DeviceKey { std::string name; SigningKey key; };
-//   std::optional<DeviceKey> load_device(const Environment&, const VaultId&);
-//   DeviceKey ensure_device(const Environment&, const VaultId&, const std::string& name);      // and an overload
-//   without name: environment.device
-// Environment gets: std::filesystem::path state_folder; std::string proxy ("host:port" of a SOCKS5 proxy, empty: none).
-// Percent encoding: expose `std::string to_percent_encoded(std::string_view)` and `std::optional<std::string>
-// from_percent_encoded(std::string_view)` in wire.h.

@@ -19,7 +19,7 @@ using std::chrono::milliseconds;
 constexpr std::size_t kMaxHeaderSection = 8192;  // bytes: docs/custody-protocol.md section 2
 constexpr milliseconds kLongestWait{250};        // before `interrupted` is asked again
 constexpr long kMaxConnections = 2 * kMaxCustodians;
-constexpr std::string_view kProxyScheme = "socks5h://";
+constexpr std::string_view kProxyScheme = "socks5h://";  // h: names are resolved by the proxy
 constexpr std::string_view kClockHeader = "casevault-time:";
 
 struct EasyCleanup {
@@ -189,10 +189,10 @@ const char* why_not(const HttpsCall& call, bool has_proxy) {
   return nullptr;
 }
 
-void check_proxy(const std::string& proxy) {
-  if (proxy.empty()) return;
-  if (proxy.starts_with(kProxyScheme) && is_custodian_address(proxy.substr(kProxyScheme.size()))) return;
-  throw Error(Errc::kUsage, "this is not the address of a proxy", "write it as socks5h://127.0.0.1:9050");
+std::string proxy_url(const std::string& proxy) {
+  if (proxy.empty()) return {};
+  if (is_custodian_address(proxy)) return std::string(kProxyScheme) + proxy;
+  throw Error(Errc::kUsage, "this is not the address of a proxy", "write it as 127.0.0.1:9050");
 }
 
 Multi make_multi() {
@@ -307,8 +307,7 @@ struct HttpClient::Parts {
 };
 
 HttpClient::HttpClient(const std::string& proxy, std::function<bool()> interrupted) {
-  check_proxy(proxy);
-  parts_ = std::make_unique<Parts>(Parts{proxy, std::move(interrupted), make_multi()});
+  parts_ = std::make_unique<Parts>(Parts{proxy_url(proxy), std::move(interrupted), make_multi()});
 }
 HttpClient::~HttpClient() = default;
 HttpClient::HttpClient(HttpClient&&) noexcept = default;

@@ -50,9 +50,9 @@ inline constexpr HttpsTimeouts kProxyTimeouts{std::chrono::seconds(20), std::chr
 /// One thread at a time.
 class HttpClient {
  public:
-  /// `proxy` empty, or `socks5h://HOST:PORT` (the proxy resolves names too, as Tor wants it).
+  /// `proxy` empty, or HOST:PORT of a SOCKS5 proxy, which then resolves names too, as Tor wants it.
   /// `interrupted` may be empty; it is asked several times a second.
-  /// @throws Error{kUsage} for any other proxy.
+  /// @throws Error{kUsage} when `proxy` is neither.
   HttpClient(const std::string& proxy, std::function<bool()> interrupted);
   ~HttpClient();
   HttpClient(HttpClient&&) noexcept;

@@ -123,6 +123,10 @@ std::optional<std::string> from_percent_encoded(std::string_view text) {
   return out;
 }
 
+std::string custodian_log_origin(const VerifyKey& custodian) {
+  return "casevault-custodian/" + to_hex(ByteView(custodian.bytes).first(16));
+}
+
 bool is_custodian_address(std::string_view address) {
   const auto colon = address.rfind(':');
   if (colon == std::string_view::npos || !is_host(address.substr(0, colon))) return false;

@@ -42,6 +42,9 @@ struct CustodianAddress {
   bool operator==(const CustodianAddress&) const = default;
 };
 
+/// Section 5: the origin of its log's checkpoints, under which it also cosigns those of others.
+std::string custodian_log_origin(const VerifyKey& custodian);
+
 /// HOST:PORT as above.
 bool is_custodian_address(std::string_view address);
 

@@ -71,7 +71,7 @@ def page_and_policy():
 
 
 def make_certificate(folder):
-    """A self-signed one on P-256, as custodians have; the path of a PEM file with its key."""
+    """A self-signed one on P-256, as custodians have: the path of a PEM file with its key, and its pin."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "casevault custodian")])
     day, now = datetime.timedelta(days=1), datetime.datetime.utcnow()
@@ -83,7 +83,8 @@ def make_certificate(folder):
         file.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
                                      serialization.NoEncryption()))
         file.write(certificate.public_bytes(serialization.Encoding.PEM))
-    return path
+    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return path, hashlib.sha256(public).hexdigest()
 
 
 class OrderServer:
@@ -107,7 +108,8 @@ class OrderServer:
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(make_certificate(folder))
+        path, self.pin = make_certificate(folder)
+        context.load_cert_chain(path)
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.address = f"127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -263,7 +265,7 @@ class Card:
 
     @property
     def line(self):
-        custodians = [{"address": server.address, "key": server.name, "name": f"Хранитель {i}", "pin": "ab" * 32,
+        custodians = [{"address": server.address, "key": server.name, "name": f"Хранитель {i}", "pin": server.pin,
                        "place": "Oslo"} for i, server in enumerate(self.servers, 1)]
         card = {"card": self.number, "custodians": custodians, "expires": 0, "organisation": "Бюро & Co",
                 "salt": self.salt.hex(), "seed": self.seed.hex(), "vault": self.vault, **self.changes}

@@ -121,11 +121,4 @@ TlsCertificate make_tls_certificate(std::string_view name, std::int64_t now) {
   return {std::string(content(pem.get())), private_pem(key.get()), pin_of(certificate.get())};
 }
 
-ByteArray<32> tls_pin(std::string_view pem) {
-  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  const X509Ptr certificate(bio ? PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr) : nullptr);
-  if (!certificate) throw Error(Errc::kDamaged, "the TLS certificate is damaged");
-  return pin_of(certificate.get());
-}
-
 }  // namespace casevault

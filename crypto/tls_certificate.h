@@ -19,7 +19,4 @@ struct TlsCertificate {
 /// to the 64 characters that X.520 allows.
 TlsCertificate make_tls_certificate(std::string_view name, std::int64_t now);
 
-/// The pin of the first certificate in `pem`. @throws Error{kDamaged}
-ByteArray<32> tls_pin(std::string_view pem);
-
 }  // namespace casevault

@@ -130,7 +130,8 @@ std::vector<Command> audit_commands() {
                    {.name = "case", .value = "CASE", .help = "only about this case and its records"},
                    {.name = "action", .value = "NAME", .help = "only this action, as the column ACTION calls it"}},
        .statuses = kStatuses,
-       .run = run_audit_show},
+       .run = run_audit_show,
+       .in_guard = true},
       {.name = "audit verify",
        .arguments = "",
        .max_arguments = 0,
@@ -139,7 +140,8 @@ std::vector<Command> audit_commands() {
                       "and auditors also opens each\n"
                       "entry and checks its signature. Status 15 when something does not fit.",
        .statuses = kStatuses,
-       .run = run_audit_verify},
+       .run = run_audit_verify,
+       .in_guard = true},
       {.name = "audit checkpoint",
        .arguments = "",
        .max_arguments = 0,
@@ -149,7 +151,8 @@ std::vector<Command> audit_commands() {
                       "it can prove later that the log was cut or changed. It tells nothing of what the entries say.",
        .options = {{.name = "out", .value = "FILE", .help = "a new file, instead of standard output"}},
        .statuses = kProofStatuses,
-       .run = run_audit_checkpoint},
+       .run = run_audit_checkpoint,
+       .in_guard = true},
       {.name = "audit prove",
        .arguments = "RECORD|ENTRY",
        .min_arguments = 1,
@@ -161,7 +164,8 @@ std::vector<Command> audit_commands() {
                       "without casevault.",
        .options = {{.name = "out", .value = "FILE", .help = "a new file, instead of standard output"}},
        .statuses = kProofStatuses,
-       .run = run_audit_prove},
+       .run = run_audit_prove,
+       .in_guard = true},
   };
 }
 

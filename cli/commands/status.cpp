@@ -19,7 +19,7 @@ int run_status(Invocation& call) {
   const std::uint64_t entries = session.log().head().size;
   const std::string print = fingerprint(state.vault(), state.root());
   if (call.json()) {
-    call.out().object({{"vault", session.folder().string()},
+    call.out().object({{"vault", session.place().string()},
                        {"organisation", state.organisation()},
                        {"fingerprint", print},
                        {"user", session.user_name()},
@@ -35,7 +35,7 @@ int run_status(Invocation& call) {
     return 0;
   }
   Facts facts;
-  facts.add("Vault", session.folder().string());
+  facts.add("Vault", session.place().string());
   facts.add("Organisation", state.organisation());
   facts.add("Fingerprint", print);
   facts.add("You", session.user_name() + ", " + std::string(to_string(session.role())));
@@ -47,7 +47,7 @@ int run_status(Invocation& call) {
   facts.add("Recovery", "none: when every owner has forgotten the passphrase, everything is lost");
   facts.add("Replicas", "none: this folder is the only copy that casevault knows of");
   facts.print(call.out());
-  for (const std::string& warning : machine_warnings(session.folder().string())) call.out().warning(warning);
+  for (const std::string& warning : machine_warnings(session.place().string())) call.out().warning(warning);
   if (waiting > 0) call.out().next("casevault user list");
   return 0;
 }
@@ -67,6 +67,7 @@ Command status_command() {
       .statuses = {Errc::kNoVault, Errc::kBusy, Errc::kWrongPassphrase, Errc::kNotAllowed, Errc::kDamaged,
                    Errc::kAuditUnavailable, Errc::kInterrupted},
       .run = run_status,
+      .in_guard = true,
   };
 }
 

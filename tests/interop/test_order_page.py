@@ -1,8 +1,6 @@
 #!/usr/bin/python3
 """The page /order in real Chromium: what it signs, sends, shows and refuses. Its counterpart here (order_server.py) is
-written from the protocol's document, and checks every signature over exactly the bytes that arrived.
-
-CASEVAULT_SCREENSHOTS=DIR: leaves pictures of the page there.
+written from the protocol's document, and checks every signature over exactly the bytes that arrived. CASEVAULT_SCREENSHOTS=DIR: leaves pictures there.
 """
 import base64
 import hashlib
@@ -20,21 +18,29 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 from browser import Browser, Driver, require_chromium
+from order_page import OrderPage
 
 DAY = 24 * 3600 * 1000
 PHONE = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
 
 
+def setUpModule():
+    global DRIVER
+    DRIVER = Driver()
+    unittest.addModuleCleanup(DRIVER.stop)
+
+
 class PageTest(unittest.TestCase):
-    """One vault with two custodians and three cards, a quorum of two, and one window."""
+    """One vault with two custodians and three cards, a quorum of two, and one window for all tests of a class."""
 
     LANGUAGE = "en"
     FLAGS = ()
 
     @classmethod
     def setUpClass(cls):
-        cls.driver = Driver()
-        cls.addClassCleanup(cls.driver.stop)
+        cls.browser = Browser(DRIVER, cls.LANGUAGE, cls.FLAGS)
+        cls.addClassCleanup(cls.browser.close)
+        cls.page = OrderPage(cls.browser)
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="casevault-order-")
@@ -46,8 +52,7 @@ class PageTest(unittest.TestCase):
         self.server = self.servers[0]
         self.cards = [Card(number, self.vault, self.salt, self.servers) for number in (1, 2, 3)]
         known.update(card.name for card in self.cards)
-        self.browser = Browser(self.driver, self.LANGUAGE, self.FLAGS)
-        self.addCleanup(self.browser.close)
+        self.addCleanup(self.browser.open, "about:blank")
         self.addCleanup(self.check_everything_that_left_the_browser)
 
     def check_everything_that_left_the_browser(self):
@@ -63,49 +68,23 @@ class PageTest(unittest.TestCase):
                 for trace in (trace for card in self.cards for trace in card.traces()):
                     self.assertNotIn(trace, target.encode() + body, f"a card's secret in {method} {target}")
 
+    def before_the_page(self, script):
+        """Runs before the page's own script, in this test alone."""
+        added = self.browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=script)
+        self.addCleanup(self.browser.cdp, "Page.removeScriptToEvaluateOnNewDocument", **added)
+
     # ---- What a person does.
 
     def open(self, server=None, fragment=""):
-        self.browser.open("about:blank")  # so that an address with another fragment is a new page
-        self.browser.open(f"https://{(server or self.server).address}/order{fragment}")
-        self.browser.wait(lambda: self.browser.run("return document.documentElement.lang !== '' && "
-                                                   "document.querySelector('h1').textContent !== ''"), "the page")
-
-    def paste(self, text):
-        self.browser.run("document.getElementById('card-text').value = arguments[0]", text)
-        self.browser.click("#card-use")
+        self.page.open((server or self.server).address, fragment)
 
     def use(self, card, server=None):
-        self.open(server)
-        self.paste(card.text)
-        self.browser.wait(lambda: self.browser.is_shown("#order-step"), "the choice of orders")
-
-    def choose(self, kind, scope="vault", name="", reason=""):
-        self.browser.click(f"input[name=type][value={kind}]")
-        if kind != "burn":
-            self.browser.click(f"input[name=scope][value={scope}]")
-        if name:
-            self.browser.type("#name", name)
-        if reason:
-            self.browser.type("#reason", reason)
-        self.browser.click("#next")
-
-    def order(self, kind, *arguments, **others):
-        self.choose(kind, *arguments, **others)
-        self.browser.wait(lambda: self.browser.is_shown("#confirm-step"), "the second step")
-        if kind == "destroy":
-            self.browser.type("#confirm-word", "destroy")
-        self.browser.click("#confirm")
+        self.page.use((server or self.server).address, card.text)
 
     def sent(self, server=None):
         """The orders that arrived, as (whole body, statement)."""
         bodies = [json.loads(body) for method, _, body in (server or self.server).arrived if method == "POST"]
         return [(body, json.loads(body["statement"])) for body in bodies]
-
-    def picture(self, name):
-        if folder := os.environ.get("CASEVAULT_SCREENSHOTS"):
-            with open(os.path.join(folder, f"{name}.png"), "wb") as file:
-                file.write(base64.b64decode(self.browser.screenshot()))
 
 
 class OrdersTest(PageTest):
@@ -114,7 +93,7 @@ class OrdersTest(PageTest):
         self.assertIn("Card 1 of Бюро & Co", self.browser.text("#held"))
         self.assertEqual(self.browser.run("return document.getElementById('card-text').value"), "")
         begun = now_ms()
-        self.order("lock", reason="обыск \"09:30\" \\ <b>")
+        self.page.order("lock", reason="обыск \"09:30\" \\ <b>")
         self.browser.wait_for_text("The custodian has obeyed", "#result-step")
         self.assertIn("412", self.browser.text("#result-text"))
         (body, statement), = self.sent()
@@ -129,7 +108,7 @@ class OrdersTest(PageTest):
 
     def test_a_machine_is_confirmed_only_by_its_last_receipt(self):
         self.use(self.cards[0])
-        self.order("lock")
+        self.page.order("lock")
         self.browser.wait_for_text("Not confirmed on any machine.", "#standing")
         machine = SigningKey.generate()
         for stage, left, words in (("received", [], "not confirmed on the machine yet"),
@@ -143,20 +122,20 @@ class OrdersTest(PageTest):
 
     def test_destroy_by_two_cards(self):
         self.use(self.cards[0])
-        self.choose("destroy", reason="agreed")
+        self.page.choose("destroy", reason="agreed")
         self.browser.wait(lambda: self.browser.is_shown("#confirm-step"), "the second step")
         self.assertFalse(self.browser.run("return document.getElementById('confirm').disabled === false"))
         self.browser.type("#confirm-word", "destro")
         self.assertTrue(self.browser.run("return document.getElementById('confirm').disabled"))
         self.assertEqual(self.sent(), [])
         self.browser.type("#confirm-word", " Destroy ")
-        self.picture("destroy-confirm")
+        self.page.picture("destroy-confirm")
         self.browser.click("#confirm")
         self.browser.wait_for_text("Waiting: 1 of 2 signatures", "#result-step")
         self.assertEqual(self.server.state, "active")
         self.use(self.cards[1])
         self.browser.wait_for_text("waiting: 1 of 2 signatures", "#standing")
-        self.order("destroy", reason="other words")
+        self.page.order("destroy", reason="other words")
         self.browser.wait_for_text("The custodian has obeyed", "#result-step")
         self.assertEqual(self.server.state, "destroyed")
         (_, first), (body, second) = self.sent()
@@ -165,17 +144,17 @@ class OrdersTest(PageTest):
 
     def test_the_same_card_twice_is_still_one_signature(self):
         self.use(self.cards[0])
-        self.order("destroy")
+        self.page.order("destroy")
         self.browser.wait_for_text("Waiting: 1 of 2 signatures", "#result-step")
         self.browser.click("#another")
         self.assertNotIn("Add my signature", self.browser.text("#standing"))
-        self.order("destroy")
+        self.page.order("destroy")
         self.browser.wait_for_text("Waiting: 1 of 2 signatures", "#result-step")
         self.assertEqual(len(self.server.orders), 1)
 
     def test_a_signature_is_added_from_the_list(self):
         self.use(self.cards[0])
-        self.order("unlock", reason="they called")
+        self.page.order("unlock", reason="they called")
         self.browser.wait_for_text("Waiting: 1 of 2 signatures", "#result-step")
         self.use(self.cards[2])
         self.browser.wait_for_text("Add my signature", "#standing")
@@ -191,18 +170,18 @@ class OrdersTest(PageTest):
         for kind, typed, name in wanted:
             scope = f"{kind}:{custody_id(self.salt, kind, name)}"
             self.server.known_ids[scope] = 2
-            self.order("burn" if kind == "device" else "lock", kind, name=typed)
+            self.page.order("burn" if kind == "device" else "lock", kind, name=typed)
             self.browser.wait(lambda: self.browser.is_shown("#another"), "an answer")
             self.assertIn(name, self.browser.text("#result-order"))
             self.assertEqual(self.sent()[-1][1]["scope"], scope)
             self.browser.click("#another")
-        self.choose("lock", "case", name="C-0")
+        self.page.choose("lock", "case", name="C-0")
         self.browser.wait_for_text("A case is written C- and a number", "#fault")
 
     def test_an_order_about_nothing_says_so(self):
         self.server.known_ids[f"user:{custody_id(self.salt, 'user', 'nobody')}"] = 0
         self.use(self.cards[0])
-        self.order("lock", "user", name="nobody")
+        self.page.order("lock", "user", name="nobody")
         self.browser.wait_for_text("Check how the name is written", "#result-step")
 
 
@@ -218,11 +197,11 @@ class RefusalTest(PageTest):
                  (Card(1, self.vault, self.salt, self.servers, seed="AB" * 32).line, "not all there")]
         self.open()
         for text, says in wrong:
-            self.paste(text)
+            self.page.paste(text)
             self.browser.wait_for_text(says, "#fault")
             self.assertFalse(self.browser.is_shown("#order-step"), text[:40])
         self.assertEqual([target for _, target, _ in self.server.arrived if target != "/order"], [])
-        self.paste(f"sent by mail:\r\n{other.line}\r\n-- \r\n")
+        self.page.paste(f"sent by mail:\r\n{other.line}\r\n-- \r\n")
         self.browser.wait_for_text("Card 2 of", "#held")
 
     def test_cards_for_other_addresses_ask_which_custodian_this_is(self):
@@ -231,39 +210,39 @@ class RefusalTest(PageTest):
                                        "pin": "00" * 32, "place": "Oslo"}
                                       for name, server in zip(("one", "two"), self.servers)]
         self.open()
-        self.paste(card.text)
+        self.page.paste(card.text)
         self.browser.wait_for_text("Which custodian of the card is this one?", "#held")
         self.assertFalse(self.browser.is_shown("#order-step"))
         self.browser.click(f"#here option[value='{self.server.name}']")
         self.browser.wait(lambda: self.browser.is_shown("#order-step"), "the choice of orders")
-        self.order("lock")
+        self.page.order("lock")
         self.browser.wait_for_text("The custodian has obeyed", "#result-step")
 
     def test_an_unknown_card_is_refused(self):
         self.server.cards.discard(self.cards[0].name)
         self.use(self.cards[0])
         self.browser.wait_for_text("does not show its orders to this card", "#standing")
-        self.order("lock")
+        self.page.order("lock")
         self.browser.wait_for_text("The custodian refused", "#result-step")
         self.assertIn("the card is not known to this custodian", self.browser.text("#result-step"))
 
     def test_an_expired_order_is_refused(self):
         self.use(self.cards[0])
         self.server.clock_ahead = 4 * 24 * 3600  # after the page has taken the time
-        self.order("lock")
+        self.page.order("lock")
         self.browser.wait_for_text("it expired", "#result-step")
 
     def test_a_receipt_of_somebody_else_is_not_believed(self):
         self.use(self.cards[0])
         self.server.receipt_key = SigningKey.generate()
-        self.order("lock")
+        self.page.order("lock")
         self.browser.wait_for_text("The answer cannot be believed", "#result-step")
         self.assertNotIn("has obeyed", self.browser.text("#result-step"))
 
     def test_the_list_of_orders_must_hold(self):
         machine = SigningKey.generate()
         self.use(self.cards[0])
-        self.order("lock")
+        self.page.order("lock")
         self.browser.wait_for_text("The custodian has obeyed", "#result-step")
         self.server.machine_says(machine, "reopening-failed")
         good = json.loads(canonical({"orders": self.server.standings(), "state": "locked"}))
@@ -281,12 +260,12 @@ class RefusalTest(PageTest):
         self.server.clock_ahead = 40 * 24 * 3600
         self.use(self.cards[0])
         self.browser.wait_for_text("the vault is active", "#standing")
-        self.order("lock")
+        self.page.order("lock")
         self.browser.wait_for_text("The custodian has obeyed", "#result-step")
         self.assertLess(abs(self.sent()[0][1]["issued"] - self.server.clock_ms()), 60_000)
 
     def test_a_browser_without_ed25519_says_so_and_does_nothing(self):
-        self.browser.cdp("Page.addScriptToEvaluateOnNewDocument", source="""
+        self.before_the_page("""
             if (crypto.subtle) crypto.subtle.importKey = () => Promise.reject(new DOMException('no', 'NotSupportedError'));""")
         self.open()
         self.browser.wait_for_text("This browser cannot sign with Ed25519", "#unable")
@@ -297,15 +276,15 @@ class RefusalTest(PageTest):
 
 class NetworkTest(PageTest):
     def offline(self, is_offline):
-        self.browser.cdp("Network.enable")
         self.browser.cdp("Network.emulateNetworkConditions", offline=is_offline, latency=0, downloadThroughput=-1,
                          uploadThroughput=-1)
 
     def test_without_a_network_the_signed_order_is_kept_and_sent_later(self):
         self.use(self.cards[0])
+        self.addCleanup(self.offline, False)
         self.offline(True)
         self.browser.wait_for_text("There is no network", "#offline")
-        self.order("lock", reason="no network")
+        self.page.order("lock", reason="no network")
         self.browser.wait_for_text("Not sent yet", "#result-step")
         self.assertEqual(self.sent(), [])
         self.offline(False)
@@ -315,7 +294,7 @@ class NetworkTest(PageTest):
     def test_a_custodian_that_is_busy_is_asked_again_with_the_same_order(self):
         self.use(self.cards[0])
         self.server.answer_instead = self.server.refuse(503, "busy")
-        self.order("lock")
+        self.page.order("lock")
         self.browser.wait_for_text("Not sent yet", "#result-step")
         self.server.answer_instead = None
         self.browser.click("#retry")
@@ -324,7 +303,7 @@ class NetworkTest(PageTest):
 
     def test_the_order_is_carried_to_the_other_custodian_without_the_card(self):
         self.use(self.cards[0])
-        self.order("lock", reason="обыск")
+        self.page.order("lock", reason="обыск")
         self.browser.wait_for_text("Now the other custodians", "#result-step")
         link = self.browser.run("return document.querySelector('#others-list a').href")
         other = self.servers[1]
@@ -333,7 +312,7 @@ class NetworkTest(PageTest):
         self.browser.wait_for_text("An order was brought here", "#carried")
         self.assertIn("обыск", self.browser.text("#carried"))
         self.assertEqual(self.browser.run("return location.href"), f"https://{other.address}/order")
-        self.picture("carried")
+        self.page.picture("carried")
         self.browser.click("#carried-send")
         self.browser.wait_for_text("The custodian has obeyed", "#result-step")
         self.assertEqual(self.sent(other), self.sent())
@@ -402,7 +381,7 @@ class WordsTest(PageTest):
         self.use(self.cards[0])
         self.browser.click("#language")
         self.browser.wait_for_text("Приказы хранителю", "h1")
-        self.choose("destroy")
+        self.page.choose("destroy")
         self.browser.wait_for_text("Уничтожить навсегда?", "#confirm-step")
         self.browser.type("#confirm-word", "Уничтожить")
         self.browser.click("#confirm")
@@ -417,7 +396,7 @@ class RussianTest(PageTest):
     def test_a_russian_browser_gets_russian(self):
         self.use(self.cards[0])
         self.assertEqual(self.browser.run("return document.documentElement.lang"), "ru")
-        self.order("lock", reason="обыск")
+        self.page.order("lock", reason="обыск")
         self.browser.wait_for_text("Хранитель исполнил приказ", "#result-step")
         self.assertNotRegex(self.browser.text("main").replace("Co", "").replace("UTC", "").replace("Oslo", ""),
                             r"\b(?!https|order)[a-z]{4,}\b")
@@ -431,20 +410,21 @@ class PhoneTest(PageTest):
 
     def test_fits_a_phone_at_every_step(self):
         self.browser.cdp("Emulation.setDeviceMetricsOverride", **PHONE)
+        self.addCleanup(self.browser.cdp, "Emulation.clearDeviceMetricsOverride")
         self.open()
         self.check_width()
-        self.picture("phone-card")
+        self.page.picture("phone-card")
         self.use(self.cards[0])
         self.check_width()
-        self.picture("phone-order")
-        self.order("lock", reason="x" * 200)
+        self.page.picture("phone-order")
+        self.page.order("lock", reason="x" * 200)
         self.browser.wait_for_text("done by the custodian", "#standing")
         self.check_width()
-        self.picture("phone-result")
+        self.page.picture("phone-result")
 
     def test_a_card_is_scanned_where_the_browser_can(self):
         """The camera is Chromium's own imitation; reading codes out of it is not in Chromium on Linux, so that is ours."""
-        self.browser.cdp("Page.addScriptToEvaluateOnNewDocument", source="""
+        self.before_the_page("""
             window.BarcodeDetector = class {
               static getSupportedFormats() { return Promise.resolve(['qr_code']); }
               detect(video) { return Promise.resolve(video.videoWidth > 0 ? window.codes ?? [] : []); }

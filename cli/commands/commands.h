@@ -21,6 +21,7 @@ Command share_command();
 Command receive_command();
 std::vector<Command> audit_commands();
 std::vector<Command> custody_commands();
+std::vector<Command> order_commands();
 Command verify_command();
 std::vector<Command> custodian_commands();
 Command unlock_command();

@@ -138,8 +138,9 @@ constexpr std::string_view kEnglish = R"(# Whoever holds this card can lock the 
 # How: open one of the addresses below in the browser of any phone or computer,
 # and paste the long line at the end there. Or, where casevault is installed:
 #   casevault order issue lock --card FILE
-# The browser warns that it does not know the certificate. Go on only if its
-# public key has the SHA-256 that stands below the address.
+# The browser warns that it does not know the certificate. Its public key must
+# have the SHA-256 that stands below the address; if it is another, stop. Where
+# you cannot look it up: lock all the same, and have this card replaced after.
 )";
 
 constexpr std::string_view kRussian = R"(# По этой карте можно заблокировать хранилище офиса из любой точки мира. Карта
@@ -158,8 +159,9 @@ constexpr std::string_view kRussian = R"(# По этой карте можно �
 # Как: откройте один из адресов ниже в браузере любого телефона или компьютера
 # и вставьте там длинную строку, которой кончается карта. Или, где есть casevault:
 #   casevault order issue lock --card FILE
-# Браузер предупредит, что не знает сертификата. Продолжайте, только если у его
-# открытого ключа тот SHA-256, который стоит ниже под адресом.
+# Браузер предупредит, что не знает сертификата. У его открытого ключа должен
+# быть тот SHA-256, который стоит ниже под адресом; если другой, прекратите. Где
+# посмотреть нельзя: всё равно блокируйте, а карту потом попросите заменить.
 )";
 
 }  // namespace

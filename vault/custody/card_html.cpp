@@ -40,8 +40,9 @@ constexpr Language kEnglish{
                  "hands."}}},
     .how =
         "Open one of these addresses in the browser of any phone or computer, and scan the square or type the line "
-        "below it. The browser warns that it does not know the certificate: go on only if its <em>public key</em> "
-        "has the SHA-256 given here.",
+        "below it. The browser warns that it does not know the certificate: its <em>public key</em> must have the "
+        "SHA-256 given here; if it is another, stop. Where you cannot look it up: lock all the same, and have this "
+        "card replaced afterwards.",
     .call = "Call before you act:"};
 
 constexpr Language kRussian{
@@ -62,9 +63,10 @@ constexpr Language kRussian{
                  "Нужно несколько карт. Один компьютер отключается навсегда: тот, что побывал в чужих "
                  "руках."}}},
     .how =
-        "Откройте один из этих адресов в браузере любого телефона или компьютера и снимите камерой квадрат или "
-        "введите строку под ним. Браузер предупредит, что не знает сертификата: продолжайте, только если у его "
-        "<em>открытого ключа</em> тот SHA-256, который стоит здесь.",
+        "Откройте один из этих адресов в браузере любого телефона или компьютера и снимите камерой квадрат или введите "
+        "строку под ним. Браузер предупредит, что не знает сертификата: у его <em>открытого ключа</em> должен быть тот "
+        "SHA-256, который стоит здесь; если другой, прекратите. Где посмотреть нельзя: всё равно блокируйте, а карту "
+        "потом попросите заменить.",
     .call = "Сначала позвоните:"};
 
 constexpr Markup kHead = R"(<!DOCTYPE html>

@@ -70,6 +70,7 @@ int destroy(Invocation& call, const std::string& folder) {
   const auto last = destroy_vault(folder, call.process().environment, "", [&](const DestroyReceipt& receipt) {
     keys_destroyed |= receipt.stage == DestroyStage::kKeysDestroyed;
     print_stage(call, receipt);
+    call.out().flush();  // as it comes
   });
   if (!keys_destroyed) {
     call.out().error("the keys were NOT destroyed: " + last.not_reached.front());

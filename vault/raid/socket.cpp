@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::string_view kSocketEnding = ".sock";
 constexpr int kWaitingConnections = 64;
+constexpr timeval kPatience = {.tv_sec = 1, .tv_usec = 0};
 
 std::optional<Path> base_folder(const SocketPlaces& places) {
   if (places.runtime_dir) return *places.runtime_dir;
@@ -50,8 +52,8 @@ sockaddr_un address_of(const std::string& path) {
 
 const sockaddr* generic(const sockaddr_un& address) { return reinterpret_cast<const sockaddr*>(&address); }
 
-OwnedFd new_socket() {
-  OwnedFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+OwnedFd new_socket(int flags) {
+  OwnedFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0));
   require(socket.get() >= 0, "cannot make a socket");
   return socket;
 }
@@ -109,7 +111,8 @@ std::string SocketFolder::entry(const std::string& name) const {
 }
 
 std::optional<OwnedFd> SocketFolder::connect(const VaultId& vault) const {
-  auto socket = new_socket();
+  auto socket = new_socket(0);
+  setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);  // where many wait at the same time
   const auto address = address_of(entry(to_hex(vault) + std::string(kSocketEnding)));
   if (::connect(socket.get(), generic(address), sizeof address) != 0) return std::nullopt;
   if (peer_of(socket.get()).uid != geteuid()) {
@@ -132,7 +135,7 @@ Listener::Listener(SocketFolder folder, const VaultId& vault)
     : folder_(std::move(folder)),
       name_(to_hex(vault)),
       lock_(take_lock(folder_.entry(name_ + ".lock"))),
-      socket_(new_socket()) {
+      socket_(new_socket(SOCK_NONBLOCK)) {
   name_ += kSocketEnding;
   const auto path = folder_.entry(name_);
   unlink(path.c_str());  // the lock is ours, so nobody serves it

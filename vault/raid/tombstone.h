@@ -20,7 +20,7 @@ struct Tombstone {
 /// One line of canonical JSON, padded with spaces to at least `size` bytes with its newline, so that nothing of the
 /// header stays behind it.
 Bytes encode_tombstone(const Tombstone& tombstone, std::size_t size);
-/// nullopt when `file` is something else. A torn one counts, from its first 24 bytes on.
+/// nullopt when `file` is something else. A torn one counts, from its first 25 bytes on.
 std::optional<Tombstone> parse_tombstone(ByteView file);
 
 }  // namespace casevault

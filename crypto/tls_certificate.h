@@ -15,7 +15,7 @@ struct TlsCertificate {
   ByteArray<32> pin{};      // SHA-256 of the SubjectPublicKeyInfo (RFC 7469), curl's sha256//…
 };
 
-/// Valid for 10 years from a day before `now`, Unix seconds (clocks differ). `name` becomes the common name: UTF-8, cut
+/// Valid from a day before `now`, Unix seconds (clocks differ), until 10 years after. `name` becomes the common name: UTF-8, cut
 /// to the 64 characters that X.520 allows.
 TlsCertificate make_tls_certificate(std::string_view name, std::int64_t now);
 

@@ -194,8 +194,11 @@ class TestVault {
     return {{"duress", ""},    {"id", hex(secret)}, {"kind", kind},      {"sealed", sealed(secret, version, scalar)},
             {"type", "share"}, {"user", ""},        {"version", version}};
   }
-  Json secrets(const JsonList& puts, const JsonList& deletes = {}) const {
-    return with(statement("secrets"), {{"delete", deletes}, {"put", puts}});
+  Json secrets(const JsonList& puts, const JsonList& deletes = {}, const JsonList& duress = {}) const {
+    return with(statement("secrets"), {{"delete", deletes}, {"duress", duress}, {"put", puts}});
+  }
+  Json duress_change(const TestUser& user, const VerifyKey& duress, std::uint32_t version = 1) const {
+    return {{"duress", hex(duress)}, {"id", hex(user.id)}, {"version", version}};
   }
   WireAnswer deposit(const Json& statement, const SigningKey& by) {
     return at.post("/v1/secrets", body({{"deposit", signed_by(by, kSecretsDomain, statement)}}), device.key);
@@ -267,9 +270,9 @@ class TestVault {
     at.custodian->commit();
     return out;
   }
-  Json account(const SigningKey& key, std::uint64_t start = 0) {
+  Json account(const SigningKey& key, std::uint64_t first = 0) {
     const auto answer = at.get("/v1/statement",
-                               "?from=0&start=" + std::to_string(start) + "&to=" + at.to() +
+                               "?first=" + std::to_string(first) + "&from=0&to=" + at.to() +
                                    "&until=" + std::to_string(at.now + kDayMs) + "&vault=" + hex(id),
                                key);
     return signed_json(answer, kStatementDomain, at.custodian->identity().key);

@@ -313,29 +313,54 @@ TEST_F(EnrolledVault, TakesEachDepositOnce) {
   EXPECT_EQ(word(vault.deposit(old, vault.owner)), "409 conflict");
 }
 
-TEST_F(EnrolledVault, LetsUsersReplaceTheirOwnAndDealCases) {
+TEST_F(EnrolledVault, LetsUsersDealCases) {
   at.now += kSecondMs;
   const auto& anna = vault.anna;
-  EXPECT_EQ(word(vault.deposit(vault.secrets({vault.put_oprf(anna)}), anna.key)), "200") << "her own";
-  at.now += kSecondMs;
-  EXPECT_EQ(word(vault.deposit(vault.secrets({vault.put_oprf(anna, 2)}), anna.key)), "401 signature") << "a new one";
-  EXPECT_EQ(word(vault.deposit(vault.secrets({vault.put_oprf(TestUser())}), anna.key)), "401 signature");
-  const TestCase fresh;
-  EXPECT_EQ(word(vault.deposit(vault.secrets({vault.put_share(fresh.id, "case", fresh.share)}), anna.key)), "200");
-  at.now += kSecondMs;
-  EXPECT_EQ(word(vault.deposit(vault.secrets({vault.put_share(fresh.id, "case", fresh.share)}), anna.key)), "200");
-  EXPECT_EQ(word(vault.deposit(vault.secrets({vault.put_share(vault.first.id, "case", fresh.share)}), anna.key)),
-            "401 signature");
-  EXPECT_EQ(word(vault.deposit(vault.secrets({}, {hex(fresh.id) + "/share/1"}), anna.key)), "401 signature");
-  EXPECT_EQ(word(vault.deposit(vault.secrets({vault.put_share(fresh.id, "case", fresh.share)}), SigningKey::random())),
-            "401 signature");
   TestUser boris;
-  at.now += kSecondMs;
   ASSERT_EQ(word(vault.deposit(vault.secrets({vault.put_oprf(boris)}), vault.owner)), "200");
+  const TestCase fresh;
+  const auto deal = [&](const CustodyId& id, const SigningKey& by) {
+    at.now += kSecondMs;
+    return word(vault.deposit(vault.secrets({vault.put_share(id, "case", fresh.share)}), by));
+  };
+  EXPECT_EQ(deal(fresh.id, anna.key), "200");
+  EXPECT_EQ(deal(fresh.id, anna.key), "200") << "again what she dealt herself";
+  EXPECT_EQ(deal(fresh.id, boris.key), "401 signature");
+  EXPECT_EQ(deal(vault.first.id, anna.key), "401 signature") << "the owner's";
+  EXPECT_EQ(deal(fresh.id, SigningKey::random()), "401 signature");
+  EXPECT_EQ(deal(fresh.id, anna.duress), "401 signature");
+  EXPECT_EQ(deal(fresh.id, vault.owner), "200");
+  const auto refused = [&](const Json& statement) { return word(vault.deposit(statement, anna.key)); };
+  EXPECT_EQ(refused(vault.secrets({vault.put_oprf(anna)})), "401 signature");
+  EXPECT_EQ(refused(vault.secrets({vault.put_share(anna.id, "user", anna.share)})), "401 signature");
+  EXPECT_EQ(refused(vault.secrets({}, {hex(fresh.id) + "/share/1"})), "401 signature");
+  vault.obey("lock", "user:" + hex(anna.id));
+  EXPECT_EQ(deal(random_array<16>(), anna.key), "403 locked");
+}
+
+TEST_F(EnrolledVault, LetsUsersSetADuressKey) {
   at.now += kSecondMs;
-  EXPECT_EQ(word(vault.deposit(vault.secrets({vault.put_oprf(anna)}), boris.key)), "401 signature");
-  EXPECT_EQ(word(vault.deposit(vault.secrets({vault.put_share(fresh.id, "case", fresh.share)}), boris.key)),
-            "401 signature");
+  TestUser boris;
+  ASSERT_EQ(word(vault.deposit(vault.secrets({vault.put_oprf(boris)}), vault.owner)), "200");
+  const auto fresh = SigningKey::random();
+  const auto change = [&](const TestUser& of, const SigningKey& by, const JsonList& puts = {}) {
+    at.now += kSecondMs;
+    return word(vault.deposit(vault.secrets(puts, {}, {vault.duress_change(of, fresh.verify_key())}), by));
+  };
+  EXPECT_EQ(change(boris, vault.anna.key), "401 signature");
+  EXPECT_EQ(change(vault.anna, vault.anna.duress), "401 signature");
+  const TestCase more;
+  EXPECT_EQ(change(vault.anna, vault.anna.key, {vault.put_share(more.id, "case", more.share)}), "401 signature");
+  EXPECT_EQ(change(TestUser(), vault.owner), "404 unknown");
+  EXPECT_EQ(
+      word(vault.deposit(vault.secrets({}, {}, {vault.duress_change(boris, boris.key.verify_key())}), vault.owner)),
+      "409 conflict");
+  EXPECT_EQ(change(vault.anna, vault.anna.key), "200");
+  at.restart();
+  EXPECT_EQ(word(vault.evaluate(vault.anna)), "200") << "the scalar stays";
+  EXPECT_EQ(word(vault.confirm(vault.anna, vault.anna.duress)), "401 signature") << "the old one";
+  EXPECT_EQ(word(vault.confirm(vault.anna, fresh)), "200");
+  EXPECT_EQ(vault.released(vault.first.id), "locked");
 }
 
 struct DepositRow {
@@ -545,7 +570,8 @@ TEST_F(EnrolledVault, ProvesWhatItWasAsked) {
             (std::vector<std::string>{"enrol ok", "deposit ok", "evaluate ok", "release ok", "release unknown"}));
   EXPECT_EQ(account.at("next"), 0);
   EXPECT_EQ(account.at("secrets"), (Json{{"case", 2}, {"user", 1}}));
-  EXPECT_EQ(word(at.get("/v1/statement", "?from=0&to=" + at.to() + "&until=9&vault=" + hex(vault.id), vault.cards[0])),
+  EXPECT_EQ(word(at.get("/v1/statement", "?first=0&from=0&to=" + at.to() + "&until=9&vault=" + hex(vault.id),
+                        vault.cards[0])),
             "401 signature");
 }
 

@@ -17,7 +17,7 @@ struct Interval {
   VaultId vault{};
   std::int64_t from = 0;
   std::int64_t until = 0;
-  std::uint64_t start = 0;  // no entries before this index
+  std::uint64_t first = 0;  // no entries before this index
 };
 
 Interval parse_interval(std::string_view text) {
@@ -26,7 +26,7 @@ Interval parse_interval(std::string_view text) {
                     .vault = query.hex<16>("vault"),
                     .from = static_cast<std::int64_t>(query.number("from")),
                     .until = static_cast<std::int64_t>(query.number("until")),
-                    .start = query.number_or_zero("start")};
+                    .first = query.number("first")};
   query.end();
   return interval;
 }
@@ -47,7 +47,7 @@ Page page_of(Core& core, const Interval& interval, bool with_alarms) {
   Page page;
   std::size_t size = 0;
   for (const auto& [index, entry] :
-       core.store->log_of(interval.vault, interval.from, interval.until, interval.start, kMaxEntries + 1)) {
+       core.store->log_of(interval.vault, interval.from, interval.until, interval.first, kMaxEntries + 1)) {
     if (!with_alarms && entry.starts_with(kDuressEntry)) continue;
     const nlohmann::json item = {
         {"entry", entry}, {"index", index}, {"proof", hashes(core.log.prove_inclusion(index, entry))}};
@@ -101,9 +101,17 @@ WireAnswer cosigned(const Core& core, const Checkpoint& checkpoint) {
   return {.body = signature.encode(), .type = "text/plain; charset=utf-8", .clock = std::nullopt};
 }
 
-void remember(Core& core, const Witnessed& witnessed) {
+// What others put under the note is no business of ours.
+std::string signed_by_log_alone(const SignedNote& note, const NoteVerifier& log) {
+  for (const auto& signature : note.signatures()) {
+    if (log.is_named_by(signature)) return note.unverified_text() + "\n" + signature.encode();
+  }
+  throw Error(Errc::kInternal, "a note that its log signed has no signature of it");
+}
+
+void remember(Core& core, const Witnessed& witnessed, const SignedNote& note) {
   const LogHead head{witnessed.checkpoint.size, witnessed.checkpoint.root};
-  core.store->put_witnessed(witnessed.log.encode(), head);
+  core.store->put_witnessed(witnessed.log.encode(), {head, signed_by_log_alone(note, witnessed.log)});
   for (const auto& [id, vault] : core.vaults) {
     if (vault.policy.log != witnessed.log.encode() || vault.state == State::kDestroyed) continue;
     core.log.append({.action = "witness",
@@ -128,6 +136,7 @@ WireAnswer statement(Core& core, const Request& request) {
       core, kStatementDomain,
       {{"checkpoint", core.log.checkpoint()},
        {"entries", std::move(page.entries)},
+       {"first", ask.first},
        {"from", ask.from},
        {"kind", "statement"},
        {"next", page.next},
@@ -156,13 +165,13 @@ WireAnswer consistency(Core& core, const Request& request) {
 WireAnswer add_checkpoint(Core& core, const Request& request) {
   const auto ask = parsed([&] { return WitnessRequest::parse(request.wire.body); });
   const auto witnessed = require_known_log(core, ask);
-  const auto known = core.store->witnessed(witnessed.log.encode()).value_or(LogHead{});
+  const auto known = core.store->witnessed(witnessed.log.encode()).value_or(Store::Witnessed{}).head;
   const auto& checkpoint = witnessed.checkpoint;
   if (ask.old_size() != known.size) return known_size(known.size);
   if (known.size != 0 && checkpoint.size == known.size && checkpoint.root != known.root)
     refuse(409, "conflict", "a tree of this size with another root was cosigned already");
   if (!ask.is_consistent_with(known.root)) refuse(422, "malformed", "the proof is wrong");
-  if (checkpoint.size > known.size) remember(core, witnessed);
+  if (checkpoint.size > known.size) remember(core, witnessed, ask.note());
   return cosigned(core, checkpoint);
 }
 

@@ -66,8 +66,12 @@ std::uint32_t evaluate_one(Core& core, Vault& vault, const EvaluateRequest& ask)
   return scope.tries;
 }
 
-nlohmann::json answer_to(const Confirmation& confirmation) {
-  return {{"since", confirmation.since}, {"time", confirmation.answered}, {"unconfirmed", confirmation.unconfirmed}};
+WireAnswer answer_to(Core& core, const Vault& vault, const Confirmation& confirmation) {
+  const auto witnessed = core.store->witnessed(vault.policy.log);
+  return answer_of({{"checkpoint", witnessed ? witnessed->note : ""},
+                    {"since", confirmation.since},
+                    {"time", confirmation.answered},
+                    {"unconfirmed", confirmation.unconfirmed}});
 }
 
 // The answer, and what is written but for one entry, are the same as for any confirmation.
@@ -116,7 +120,7 @@ WireAnswer confirm(Core& core, const Request& request) {
   require_open(scope);
   const auto by = require_confirmer(scope, ask.by.by);
   require_fresh(ask.by.stamp, core.now);
-  if (!require_newer(scope.confirmed.stamp, ask.by.stamp, core.now)) return answer_of(answer_to(scope.confirmed));
+  if (!require_newer(scope.confirmed.stamp, ask.by.stamp, core.now)) return answer_to(core, vault, scope.confirmed);
 
   take_confirmation(scope, ask.by.stamp, core.now);
   core.store->put_scope(vault.id, ask.id, scope);
@@ -128,7 +132,7 @@ WireAnswer confirm(Core& core, const Request& request) {
                   core.now);
   if (by == Confirmed::kByDuress) raise_alarm(core, vault, signer.key, ask.id);
   core.store->put_vault(vault);
-  return answer_of(answer_to(scope.confirmed));
+  return answer_to(core, vault, scope.confirmed);
 }
 
 }  // namespace casevault::custodian

@@ -11,21 +11,6 @@ namespace {
 
 constexpr std::string_view kMagic = "CVD1";
 
-/// What one deposit knows of who signs it.
-struct Depositor {
-  VerifyKey key;
-  bool is_owner = false;
-};
-
-Depositor require_depositor(const Vault& vault, const DepositRequest& ask) {
-  if (is_owner(vault, ask.by.by)) return {ask.by.by, true};
-  const auto* user = find_user(vault, ask.by.by);
-  if (user == nullptr) refuse(401, "signature", "the deposit is signed by neither an owner nor a user of this vault");
-  require_open(*user);
-  if (!ask.deletes.empty()) refuse(401, "signature", "only owners delete");
-  return {ask.by.by, false};
-}
-
 const Secret* find_secret(const Vault& vault, const CustodyId& id, const SecretName& name) {
   const auto scope = vault.scopes.find(id);
   if (scope == vault.scopes.end()) return nullptr;
@@ -33,20 +18,29 @@ const Secret* find_secret(const Vault& vault, const CustodyId& id, const SecretN
   return secret == scope->second.secrets.end() ? nullptr : &secret->second;
 }
 
-// Users replace their own secrets, and deal keys of cases: new ones, or again what they dealt themselves.
-void require_right(const Vault& vault, const Depositor& by, const Put& put) {
-  if (by.is_owner) return;
-  const auto* present = find_secret(vault, put.id, put.name);
-  if (put.kind == ScopeKind::kCase) {
-    if (present != nullptr && present->by != by.key)
-      refuse(401, "signature", "this secret was deposited by somebody else");
-    return;
+// Users set a duress key of their own, and deal keys of cases: new ones, or again what they dealt themselves.
+void require_users_right(const Vault& vault, const DepositRequest& ask) {
+  const auto* user = find_user(vault, ask.by.by);
+  if (user == nullptr) refuse(401, "signature", "the deposit is signed by neither an owner nor a user of this vault");
+  require_open(*user);
+  if (!ask.deletes.empty()) refuse(401, "signature", "only owners delete");
+  if (ask.duress.size() + (ask.puts.empty() ? 0 : 1) > 1) refuse(401, "signature", "users change one duress key alone");
+  for (const auto& change : ask.duress) {
+    const auto* secret = find_secret(vault, change.id, {SecretType::kOprf, change.version});
+    if (secret == nullptr || secret->user != ask.by.by)
+      refuse(401, "signature", "users change no duress key but their own");
   }
-  const auto* user = find_user(vault, by.key);
-  const auto scope = vault.scopes.find(put.id);
-  const bool is_own = present != nullptr && scope != vault.scopes.end() && &scope->second == user;
-  if (!is_own || (put.name.type == SecretType::kOprf && put.user != by.key))
-    refuse(401, "signature", "users replace nothing but their own secrets");
+  for (const auto& put : ask.puts) {
+    const auto* secret = find_secret(vault, put.id, put.name);
+    if (put.kind != ScopeKind::kCase || (secret != nullptr && secret->by != ask.by.by))
+      refuse(401, "signature", "users deposit for cases, and replace what they deposited themselves");
+  }
+}
+
+void require_duress_change(const Vault& vault, const DuressChange& change) {
+  const auto* secret = find_secret(vault, change.id, {SecretType::kOprf, change.version});
+  if (secret == nullptr) refuse(404, "unknown", "this user is not known here");
+  if (secret->user == change.duress) refuse(409, "conflict", "the duress key is the user key");
 }
 
 // State, kind and time of one id. False when this very statement was taken already.
@@ -86,14 +80,17 @@ void require_room(const Vault& vault, const DepositRequest& ask) {
 
 // All that can be refused. False when the statement was taken already.
 bool require_deposit(const Core& core, const Vault& vault, const DepositRequest& ask) {
-  const auto by = require_depositor(vault, ask);
+  if (!is_owner(vault, ask.by.by)) require_users_right(vault, ask);
   bool is_news = true;
   for (const auto& put : ask.puts) {
-    require_right(vault, by, put);
     require_kind(vault, put);
     is_news = require_scope(core, vault, put.id, ask) && is_news;
   }
   for (const auto& [id, name] : ask.deletes) is_news = require_scope(core, vault, id, ask) && is_news;
+  for (const auto& change : ask.duress) {
+    require_duress_change(vault, change);
+    is_news = require_scope(core, vault, change.id, ask) && is_news;
+  }
   if (is_news) require_room(vault, ask);
   return is_news;
 }
@@ -114,10 +111,19 @@ void erase(Core& core, Vault& vault, const CustodyId& id, const SecretName& name
   if (found->second.secrets.erase(name) != 0) core.store->erase_secret(vault.id, id, name);
 }
 
+void set_duress(Core& core, Vault& vault, const DuressChange& change, const Signed& by) {
+  auto& scope = vault.scopes.at(change.id);
+  const SecretName name{SecretType::kOprf, change.version};
+  scope.stamp = by.stamp;
+  scope.secrets.at(name).duress = change.duress;
+  core.store->put_duress(vault.id, change.id, name, change.duress);
+}
+
 void store_scopes(Core& core, const Vault& vault, const DepositRequest& ask) {
   std::set<CustodyId> touched;
   for (const auto& item : ask.puts) touched.insert(item.id);
   for (const auto& [id, name] : ask.deletes) touched.insert(id);
+  for (const auto& change : ask.duress) touched.insert(change.id);
   for (const auto& id : touched) {
     const auto found = vault.scopes.find(id);
     if (found != vault.scopes.end()) core.store->put_scope(vault.id, id, found->second);
@@ -138,6 +144,7 @@ WireAnswer deposit(Core& core, const Request& request) {
 
   for (std::size_t i = 0; i < ask.puts.size(); ++i) put(core, vault, ask.puts[i], ask.by, scalars[i]);
   for (const auto& [id, name] : ask.deletes) erase(core, vault, id, name, ask.by);
+  for (const auto& change : ask.duress) set_duress(core, vault, change, ask.by);
   store_scopes(core, vault, ask);
   core.log.append({.action = "deposit",
                    .vault = vault.id,

@@ -148,6 +148,13 @@ std::pair<CustodyId, SecretName> delete_of(const Json& value, const Fields& fiel
   return {*id, {*type, static_cast<std::uint32_t>(*version)}};
 }
 
+DuressChange duress_of(const Json& object) {
+  Fields fields(object, "a duress key");
+  DuressChange change{fields.hex<16>("id"), version_of(fields), key_of(fields, "duress")};
+  fields.end();
+  return change;
+}
+
 template <typename List>
 bool has_duplicates(List names) {
   std::ranges::sort(names);
@@ -157,6 +164,7 @@ bool has_duplicates(List names) {
 void check_different(const DepositRequest& request, const Fields& fields) {
   auto touched = request.deletes;
   for (const auto& put : request.puts) touched.emplace_back(put.id, put.name);
+  for (const auto& change : request.duress) touched.push_back({change.id, {SecretType::kOprf, change.version}});
   if (touched.empty() || has_duplicates(std::move(touched))) fields.fail();
 }
 
@@ -281,7 +289,7 @@ DepositRequest parse_deposit(std::string_view body) {
   const auto json = parse_canonical(body, "the request");
   Fields outer(json, "the request");
   DepositRequest request{
-      .by = {}, .to = key_of(outer, "to"), .vault = outer.hex<16>("vault"), .puts = {}, .deletes = {}};
+      .by = {}, .to = key_of(outer, "to"), .vault = outer.hex<16>("vault"), .puts = {}, .deletes = {}, .duress = {}};
   const auto text = signed_text(outer.any("deposit"), kSecretsDomain);
   outer.end();
   const auto statement = parse_canonical(text.statement, "the statement of secrets");
@@ -289,6 +297,7 @@ DepositRequest parse_deposit(std::string_view body) {
   request.by = who_and_what(text, fields.time("time"));
   for (const auto& item : fields.list("put", kMaxPuts)) request.puts.push_back(put_of(item));
   for (const auto& item : fields.list("delete", kMaxDeletes)) request.deletes.push_back(delete_of(item, fields));
+  for (const auto& item : fields.list("duress", kMaxPuts)) request.duress.push_back(duress_of(item));
   if (fields.hex<16>("vault") != request.vault || key_of(fields, "to") != request.to) fields.fail();
   fields.end();
   check_different(request, fields);
@@ -402,8 +411,6 @@ std::uint64_t Query::number(std::string_view name) {
   if (!value || *value > kMaxNumber) fail();
   return *value;
 }
-
-std::uint64_t Query::number_or_zero(std::string_view name) { return values_.contains(name) ? number(name) : 0; }
 
 void Query::end() const {
   if (!values_.empty()) fail();

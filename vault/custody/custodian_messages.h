@@ -69,12 +69,19 @@ struct Put {
   VerifyKey user;
   VerifyKey duress;
 };
+/// The duress key of an oprf secret that is there.
+struct DuressChange {
+  CustodyId id{};
+  std::uint32_t version = 0;
+  VerifyKey duress;
+};
 struct DepositRequest {
   Signed by;
   VerifyKey to;
   VaultId vault{};
   std::vector<Put> puts;
   std::vector<std::pair<CustodyId, SecretName>> deletes;
+  std::vector<DuressChange> duress;
 };
 DepositRequest parse_deposit(std::string_view body);
 
@@ -126,8 +133,6 @@ class Query {
   /// `query` with its "?".
   explicit Query(std::string_view query);
   std::uint64_t number(std::string_view name);  // 0 … 2^53, decimal without leading zeros
-  /// The same; 0 where it is not there.
-  std::uint64_t number_or_zero(std::string_view name);
   template <std::size_t N>
   ByteArray<N> hex(std::string_view name) {
     const auto bytes = array_from_hex<N>(text(name));

@@ -39,7 +39,8 @@ constexpr const char* kSchema =
     "CREATE TABLE head(one INTEGER PRIMARY KEY CHECK(one = 1), size INTEGER NOT NULL, root BLOB NOT NULL, awake "
     "INTEGER "
     "NOT NULL) STRICT;"
-    "CREATE TABLE witnessed(key TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL) STRICT, WITHOUT ROWID;";
+    "CREATE TABLE witnessed(key TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note TEXT NOT NULL) "
+    "STRICT, WITHOUT ROWID;";
 
 constexpr std::size_t kCardSignatureSize = 32 + 64;  // bytes, one after the other in a row of an order
 
@@ -148,6 +149,7 @@ struct Store::Statements {
                                     "VALUES(?, ?, ?, ?, ?)")),
         put_secret(d.prepare("INSERT OR REPLACE INTO secret(vault, id, type, version, by, user, duress, scalar) "
                              "VALUES(?, ?, ?, ?, ?, ?, ?, ?)")),
+        put_duress(d.prepare("UPDATE secret SET duress = ? WHERE vault = ? AND id = ? AND type = ? AND version = ?")),
         scalar(d.prepare("SELECT scalar FROM secret WHERE vault = ? AND id = ? AND type = ? AND version = ?")),
         erase_secret(d.prepare("DELETE FROM secret WHERE vault = ? AND id = ? AND type = ? AND version = ?")),
         erase_secrets_of_scope(d.prepare("DELETE FROM secret WHERE vault = ? AND id = ?")),
@@ -158,17 +160,17 @@ struct Store::Statements {
         erase_invitations(d.prepare("DELETE FROM invitation WHERE expires < ?")),
         append_log(d.prepare("INSERT INTO log(number, vault, at, entry) VALUES(?, ?, ?, ?)")),
         log_entries(d.prepare("SELECT number, entry FROM log WHERE number >= ? AND number < ? ORDER BY number")),
-        log_of(d.prepare("SELECT number, entry FROM log WHERE vault = ? AND at >= ? AND at < ? AND number >= ? "
+        log_of(d.prepare("SELECT number, entry FROM log WHERE vault = ? AND at >= ? AND at <= ? AND number >= ? "
                          "ORDER BY number LIMIT ?")),
         head(d.prepare("SELECT size, root, awake FROM head")),
         put_head(d.prepare("INSERT OR REPLACE INTO head(one, size, root, awake) VALUES(1, ?, ?, ?)")),
-        witnessed(d.prepare("SELECT size, root FROM witnessed WHERE key = ?")),
-        put_witnessed(d.prepare("INSERT OR REPLACE INTO witnessed(key, size, root) VALUES(?, ?, ?)")) {}
+        witnessed(d.prepare("SELECT size, root, note FROM witnessed WHERE key = ?")),
+        put_witnessed(d.prepare("INSERT OR REPLACE INTO witnessed(key, size, root, note) VALUES(?, ?, ?, ?)")) {}
 
   Statement get_own, put_own, put_vault, put_seen, put_device, erase_device, put_scope, put_order, erase_order,
-      erase_guard_receipts, put_guard_receipt, put_secret, scalar, erase_secret, erase_secrets_of_scope, erase_secrets,
-      put_invitation, invitation, use_invitation, erase_invitations, append_log, log_entries, log_of, head, put_head,
-      witnessed, put_witnessed;
+      erase_guard_receipts, put_guard_receipt, put_secret, put_duress, scalar, erase_secret, erase_secrets_of_scope,
+      erase_secrets, put_invitation, invitation, use_invitation, erase_invitations, append_log, log_entries, log_of,
+      head, put_head, witnessed, put_witnessed;
 };
 
 Store::Store(Database database) : database_(std::move(database)), sql_(std::make_unique<Statements>(database_)) {}
@@ -396,6 +398,11 @@ void Store::put_secret(const VaultId& vault, const CustodyId& id, const SecretNa
   row.bind(7, ByteView(secret.duress.bytes)).bind(8, scalar).run();
 }
 
+void Store::put_duress(const VaultId& vault, const CustodyId& id, const SecretName& name, const VerifyKey& duress) {
+  auto& row = writing(sql_->put_duress).bind(1, ByteView(duress.bytes)).bind(2, ByteView(vault)).bind(3, ByteView(id));
+  row.bind(4, number_of(name.type)).bind(5, std::int64_t{name.version}).run();
+}
+
 std::optional<Scalar> Store::scalar(const VaultId& vault, const CustodyId& id, const SecretName& name) {
   auto& row = sql_->scalar.bind(1, ByteView(vault)).bind(2, ByteView(id));
   row.bind(3, number_of(name.type)).bind(4, std::int64_t{name.version});
@@ -474,25 +481,25 @@ std::vector<std::string> Store::log_entries(std::uint64_t begin, std::uint64_t e
 }
 
 std::vector<Store::Numbered> Store::log_of(const VaultId& vault, std::int64_t from, std::int64_t until,
-                                           std::uint64_t start, std::size_t max) {
+                                           std::uint64_t first, std::size_t max) {
   auto& row = sql_->log_of.bind(1, ByteView(vault)).bind(2, from).bind(3, until);
-  row.bind(4, signed_number(start)).bind(5, signed_number(max));
+  row.bind(4, signed_number(first)).bind(5, signed_number(max));
   std::vector<Numbered> entries;
   while (row.step()) entries.push_back({static_cast<std::uint64_t>(row.integer(0)), row.text(1)});
   return entries;
 }
 
-std::optional<LogHead> Store::witnessed(std::string_view log_key) {
+std::optional<Store::Witnessed> Store::witnessed(std::string_view log_key) {
   auto& row = sql_->witnessed.bind(1, log_key);
   if (!row.step()) return std::nullopt;
-  const LogHead head{static_cast<std::uint64_t>(row.integer(0)), array_at<32>(row, 1)};
+  const Witnessed witnessed{{static_cast<std::uint64_t>(row.integer(0)), array_at<32>(row, 1)}, row.text(2)};
   row.reset();
-  return head;
+  return witnessed;
 }
 
-void Store::put_witnessed(std::string_view log_key, const LogHead& head) {
-  auto& row = writing(sql_->put_witnessed);
-  row.bind(1, log_key).bind(2, signed_number(head.size)).bind(3, ByteView(head.root)).run();
+void Store::put_witnessed(std::string_view log_key, const Witnessed& witnessed) {
+  auto& row = writing(sql_->put_witnessed).bind(1, log_key).bind(2, signed_number(witnessed.head.size));
+  row.bind(3, ByteView(witnessed.head.root)).bind(4, std::string_view(witnessed.note)).run();
 }
 
 void Store::put_head(const LogHead& log, std::int64_t awake) {

@@ -57,6 +57,7 @@ class Store {
   // ---- Secrets.
   void put_secret(const VaultId& vault, const CustodyId& id, const SecretName& name, const Secret& secret,
                   const Scalar& scalar);
+  void put_duress(const VaultId& vault, const CustodyId& id, const SecretName& name, const VerifyKey& duress);
   /// nullopt when there is none.
   std::optional<Scalar> scalar(const VaultId& vault, const CustodyId& id, const SecretName& name);
   void erase_secret(const VaultId& vault, const CustodyId& id, const SecretName& name);
@@ -83,13 +84,18 @@ class Store {
     std::uint64_t index = 0;
     std::string entry;
   };
-  /// At most `max` entries of one vault with from <= at < until and index >= start, in order.
-  std::vector<Numbered> log_of(const VaultId& vault, std::int64_t from, std::int64_t until, std::uint64_t start,
+  /// At most `max` entries of one vault with from <= at <= until and index >= first, in order.
+  std::vector<Numbered> log_of(const VaultId& vault, std::int64_t from, std::int64_t until, std::uint64_t first,
                                std::size_t max);
 
   // ---- What was cosigned.
-  std::optional<LogHead> witnessed(std::string_view log_key);
-  void put_witnessed(std::string_view log_key, const LogHead& head);
+  struct Witnessed {
+    LogHead head;
+    std::string note;  // signed by the log
+  };
+  /// The newest of the log with this verifier key.
+  std::optional<Witnessed> witnessed(std::string_view log_key);
+  void put_witnessed(std::string_view log_key, const Witnessed& witnessed);
 
   /// `awake`: when the custodian last did something, Unix milliseconds.
   void put_head(const LogHead& log, std::int64_t awake);

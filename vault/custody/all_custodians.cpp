@@ -62,7 +62,8 @@ bool is_passing(const Refusal& refusal) {
 /// What an answer other than 200 says; nullptr when it is not one of the protocol. The sentence in it is the
 /// custodian's, and is not shown.
 const Refusal* refusal_of(const HttpsAnswer& answer) {
-  Fields fields(parse_canonical(answer.body, "a custodian's answer"), "a custodian's answer");
+  const auto object = parse_canonical(answer.body, "a custodian's answer");
+  Fields fields(object, "a custodian's answer");
   const auto* const refusal = find_refusal(fields.text("error"));
   fields.text("message");
   fields.end();

@@ -82,7 +82,7 @@ class CustodyTest(FaultTest):
         self.assertEqual(statuses[:9], [WRONG_PASSPHRASE] * 9)
         self.assertEqual(statuses[10:], [REFUSED] * 10)
         self.assertEqual(office.run("status").status, REFUSED)
-        self.assertEqual(office.order("unlock", 1, 2).status, DONE)
+        self.assertEqual(office.order("unlock", 1, 2, options=("--user", "anna")).status, DONE)
         office.ok("status")
         self.assertRegex(office.ok("audit", "show", "--action", "custody-tries").text, r"10 failed")
         logged = office.ok("--json", "custody", "statement").objects()

@@ -84,7 +84,8 @@ h1 { font-size: 14pt; margin: 0 } h2 { font-size: 9pt; margin: 0 } p, dl { margi
 .halves { display: grid; grid-template-columns: 1fr 1fr; gap: 6mm } dt { font-weight: bold } dd { margin: 0 0 1mm 0 }
 .card { display: grid; grid-template-columns: 82mm 1fr; gap: 5mm; margin: 3mm 0; border: 1px solid #000; padding: 3mm }
 svg { width: 82mm; height: 82mm } code { font: 6.5pt/1.2 monospace; overflow-wrap: anywhere }
-li { margin: 1mm 0; overflow-wrap: anywhere } ul { padding-left: 4mm; margin: 0 } .line { margin-top: 2mm; word-break: break-all }
+li { margin: 1mm 0; overflow-wrap: anywhere } ul { padding-left: 4mm; margin: 0 }
+.line { margin-top: 2mm; word-break: break-all }
 .call { border-bottom: 1px solid #000; height: 8mm; margin-top: 1mm }
 </style>
 </head>

@@ -71,8 +71,7 @@ int run_process(const std::vector<std::string>& words, const KdfSettings& kdf, O
                       .device = host_name(),
                       .new_vault_cost = kdf.new_vault,
                       .cost_floor = kdf.floor,
-                      .state_folder = state_folder(),
-                      .proxy = variable("CASEVAULT_PROXY").value_or("")},
+                      .state_folder = state_folder()},
       .unlocked = origin.unlocked,
       .run_for_guard = std::move(origin.run_for_guard),
   };

@@ -435,9 +435,10 @@ void measure_long_polls(const Server& server, asio::ssl::context& tls, std::size
       if (response.status != 200 || response.body.find("\"orders\":[]") != std::string::npos) ++wrong;
     });
   }
-  context.poll();
-  // Each parked poll was committed before a request that came after it is answered.
-  while (context.run_for(std::chrono::milliseconds(200)) > 0) {
+  // Until all are parked: the service has nothing left to do.
+  for (double worked = -1; worked != server.processor_time();) {
+    worked = server.processor_time();
+    context.run_for(std::chrono::milliseconds(500));
   }
   const std::size_t parked = server.memory("VmRSS");
   sent = Clock::now();

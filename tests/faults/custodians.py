@@ -58,7 +58,7 @@ class Custodian:
         return done.stdout.decode().strip()
 
 
-class GuardedOffice(Office):
+class KeptOffice(Office):
     """anna's vault with a case, under `threshold` of the custodians, with `cards` cards."""
 
     def __init__(self, root, custodians, threshold=2, cards=3, quorum=2):

@@ -3,12 +3,11 @@
 import os
 import re
 import time
-import unittest
 
-from custodians import Custodian, GuardedOffice
-from harness import (DONE, WRONG_PASSPHRASE, FaultTest, copy_tree, files_of, main, read, scratch)
+from custodians import Custodian, KeptOffice
+from harness import (DAMAGED, DESTROYED, DONE, NOT_ALLOWED, WRONG_PASSPHRASE, FaultTest, Office, copy_tree, files_of, main, read, scratch, write)
 
-REFUSED, TOO_FEW, DESTROYED = 17, 18, 19
+REFUSED, TOO_FEW = 17, 18
 PLACES = ("Georgia", "Iceland", "Portugal")
 
 
@@ -16,7 +15,7 @@ class CustodyTest(FaultTest):
     def setUp(self):
         self.root = scratch("custody")
         self.custodians = [Custodian(self.root, f"keeper{n}", place) for n, place in enumerate(PLACES, 1)]
-        self.office = GuardedOffice(os.path.join(self.root, "office"), self.custodians)
+        self.office = KeptOffice(os.path.join(self.root, "office"), self.custodians)
 
     def tearDown(self):
         for custodian in self.custodians:
@@ -137,6 +136,57 @@ class CustodyTest(FaultTest):
             custodian.kill()
         self.assertEqual(office.ok("cat", "C-1/E-1").out, "Они пришли ночью.\n".encode())
         office.check_clean()
+
+    def test_rolled_back(self):
+        office = self.office
+        older = os.path.join(self.root, "older")
+        copy_tree(office.vault, older)
+        office.ok("add", "C-1", write(office.fresh("more"), "more"))
+        office.ok("status")  # custodians witness the log
+        self.assertRegex(office.ok("audit", "verify").text, "last witnessed by a custodian")
+        office.ok("list", "C-1")
+        result = office.run("list", "C-1", env={"CASEVAULT_DIR": older})
+        self.assertEqual(result.status, DAMAGED, str(result))
+        self.assertRegex(result.said, "it was rolled back")
+        office.ok("list", "C-1")
+
+    def test_duress(self):
+        office = self.office
+        office.set_passphrase("duress", "another walnut 1905 Kama lantern")
+        decoy = Office(os.path.join(self.root, "decoy"))
+        decoy.set_passphrase("anna", "another walnut 1905 Kama lantern")
+        decoy.ok("init", "--organisation", "Legal Aid", "--no-recovery")
+        decoy.ok("case", "new", "Appeal of a parking fine")
+        office.ok("user", "passphrase", "--duress", "--new-passphrase-file", office.passphrase_file("duress"), "--decoy",
+                  decoy.vault)
+        office.ok("cat", "C-1/E-1")
+        coerced = office.run("--user", "anna", "case", "list", user="duress")
+        self.assertEqual(coerced.status, DONE, str(coerced))
+        self.assertIn("parking fine", coerced.text)
+        self.assertNotIn("Ивановой", coerced.text)
+        self.assertEqual(coerced.err, b"")
+        self.assertEqual(office.run("cat", "C-1/E-1").status, REFUSED)  # all else is locked
+        self.assertIn("parking fine", office.ok("--user", "anna", "case", "list", user="duress").text)
+        self.assertEqual(office.order("unlock", 1, 2).status, DONE)
+        office.ok("cat", "C-1/E-1")
+        self.assertRegex(office.ok("audit", "show", "--action", "unlock").text, "duress")
+        self.assertIn("duress", [e.get("action") for e in office.ok("--json", "custody", "statement").objects()])
+
+    def test_a_machine_is_burned_and_another_let_in(self):
+        office = self.office
+        new = {"HOME": office.fresh("new-machine")}
+        self.assertEqual(office.run("list", "C-1", env=new).status, NOT_ALLOWED)
+        request = office.ok("custody", "enroll-device", "--name", "laptop", passphrase=False, env=new).text.strip()
+        office.ok("custody", "enroll-device", request)
+        office.ok("list", "C-1", env=new)
+        self.assertEqual(office.order("burn", 1, 2, options=("--device", "laptop")).status, DONE)
+        self.assertEqual(office.run("list", "C-1", env=new).status, REFUSED)
+        office.ok("list", "C-1")
+        # Where no machine is left: by the custodians' own invitations.
+        other = {"HOME": office.fresh("other-machine")}
+        office.ok("custody", "enroll-device", "--name", "phone", *[c.invitation() for c in self.custodians],
+                  passphrase=False, env=other)
+        office.ok("list", "C-1", env=other)
 
     def test_nothing_of_ours_at_the_custodians(self):
         office = self.office

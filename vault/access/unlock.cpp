@@ -8,6 +8,7 @@
 #include "vault/access/join.h"
 #include "vault/custody/client.h"
 #include "vault/custody/shares.h"
+#include "vault/custody/witness.h"
 #include "vault/raid/tombstone.h"
 #include "vault/session_parts.h"
 
@@ -313,6 +314,7 @@ void confirm_unlocking(Session& session, CustodyClient& custodians, const Custod
                        std::uint64_t own, bool in_log) {
   try {
     const auto tries = custodians.confirm(id, key);
+    if (in_log) check_witnessed(session, tries.checkpoints);
     if (tries.unconfirmed <= own) return;
     const auto count = std::to_string(tries.unconfirmed - own);
     if (in_log) session.record("custody-tries", session.user_name(), count + " failed");

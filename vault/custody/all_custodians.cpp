@@ -243,7 +243,7 @@ WireStatement AllCustodians::statement(std::size_t index, std::string_view domai
                                        nlohmann::json fields, const SigningKey& by) const {
   fields["kind"] = kind;
   fields["nonce"] = to_hex(random_array<16>());
-  fields["time"] = now_ms_();
+  fields["time"] = now_ms_() + 1000 * clock_offset_[index];  // its own clock, once it has told
   fields["to"] = to_hex(custodian(index).key.bytes);
   fields["vault"] = to_hex(settings_.vault);
   return sign_statement(domain, fields, by);

@@ -147,7 +147,8 @@ int status_of(Invocation& call, const Answers<Value>& answers, const std::string
   if (done > 0) return static_cast<int>(Errc::kPartial);
   std::string text = nothing_done;
   for (const auto& said : answers) text += "; " + said.report.name + ": " + fault_of(said);
-  if (refused) throw Error(Errc::kCustodiansRefused, text);
+  if (refused)
+    throw Error(Errc::kCustodiansRefused, text, "is the card the newest one, and the clock of this machine right?");
   throw Error(Errc::kTooFewCustodians, text, "try another network, or Tor: --proxy 127.0.0.1:9050");
 }
 

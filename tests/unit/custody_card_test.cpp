@@ -116,7 +116,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refusal{"custodian_with_more", [](Json& j) { j["custodians"][0]["box"] = ""; }},
                     Refusal{"key_short", [](Json& j) { j["custodians"][0]["key"] = "ab"; }},
                     Refusal{"expires_negative", [](Json& j) { j["expires"] = -1; }},
-                    Refusal{"organisation_too_long", [](Json& j) { j["organisation"] = std::string(65, 'x'); }},
+                    Refusal{"organisation_too_long", [](Json& j) { j["organisation"] = std::string(201, 'x'); }},
                     Refusal{"salt_upper_case", [](Json& j) { j["salt"] = std::string(32, 'A'); }},
                     Refusal{"seed_missing", [](Json& j) { j.erase("seed"); }},
                     Refusal{"seed_empty", [](Json& j) { j["seed"] = ""; }},

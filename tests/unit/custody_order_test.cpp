@@ -249,6 +249,7 @@ TEST(OrdersAnswer, SignaturesAddUpOverAllCustodians) {
   Listed here;
   Listed there;
   there.order = here.order;
+  there.receipt["order"] = here.receipt["order"];
   Listed elsewhere;
   const auto second = SigningKey::random();
   const auto third = SigningKey::random();

@@ -19,18 +19,20 @@ constexpr std::size_t kSeedSize = 2 * SigningSeed::kSize;  // hexadecimal digits
 // What stands behind the seed: keys are sorted, so always the vault and nothing else.
 constexpr std::size_t kBehindSeed = std::string_view(R"(","vault":""})").size() + 2 * sizeof(VaultId);
 
-bool is_label(std::string_view text) {
-  return text.size() <= kMaxCardLabel && is_utf8(text) && escape_for_display(text) == text;
+constexpr std::size_t kMaxName = 64;  // bytes, as in an invitation; the place too
+
+bool is_label(std::string_view text, std::size_t max_bytes) {
+  return text.size() <= max_bytes && is_utf8(text) && escape_for_display(text) == text;
 }
 
 bool is_valid(const CustodianAddress& custodian) {
-  return !custodian.name.empty() && is_label(custodian.name) && is_label(custodian.place) &&
+  return !custodian.name.empty() && is_label(custodian.name, kMaxName) && is_label(custodian.place, kMaxName) &&
          is_custodian_address(custodian.address);
 }
 
 bool is_valid(const OrderCard& card) {
-  return card.number >= 1 && card.number <= kMaxCardNumber && is_label(card.organisation) && card.expires_ms >= 0 &&
-         !card.custodians.empty() && card.custodians.size() <= kMaxCustodians &&
+  return card.number >= 1 && card.number <= kMaxCardNumber && is_label(card.organisation, kMaxCardLabel) &&
+         card.expires_ms >= 0 && !card.custodians.empty() && card.custodians.size() <= kMaxCustodians &&
          std::ranges::all_of(card.custodians, [](const CustodianAddress& one) { return is_valid(one); });
 }
 

@@ -79,13 +79,14 @@ constexpr Markup kHead = R"(<!DOCTYPE html>
 <title>casevault</title>
 <style>
 @page { size: A4; margin: 12mm }
-body { font: 8.5pt/1.3 sans-serif; color: #000; background: #fff; max-width: 186mm; margin: 0 auto }
-h1 { font-size: 15pt; margin: 0 } h2 { font-size: 9pt; margin: 0 } p, dl { margin: 1.5mm 0 }
+body { font: 8pt/1.25 sans-serif; color: #000; background: #fff; max-width: 186mm; margin: 0 auto }
+h1 { font-size: 14pt; margin: 0 } h2 { font-size: 9pt; margin: 0 } p, dl { margin: 1.2mm 0 }
 .halves { display: grid; grid-template-columns: 1fr 1fr; gap: 6mm } dt { font-weight: bold } dd { margin: 0 0 1mm 0 }
-.card { display: grid; grid-template-columns: 95mm 1fr; gap: 5mm; margin: 3mm 0; border: 1px solid #000; padding: 3mm }
-svg { width: 95mm; height: 95mm } code { font: 7pt/1.25 monospace; overflow-wrap: anywhere }
-li { margin: 1mm 0; overflow-wrap: anywhere } ul { padding-left: 4mm; margin: 0 } .line { margin-top: 3mm }
-.call { border-bottom: 1px solid #000; height: 8mm; margin-top: 2mm }
+.card { display: grid; grid-template-columns: 82mm 1fr; gap: 5mm; margin: 3mm 0; border: 1px solid #000; padding: 3mm }
+svg { width: 82mm; height: 82mm } code { font: 6.5pt/1.2 monospace; overflow-wrap: anywhere }
+li { margin: 1mm 0; overflow-wrap: anywhere } ul { padding-left: 4mm; margin: 0 }
+.line { margin-top: 2mm; word-break: break-all }
+.call { border-bottom: 1px solid #000; height: 8mm; margin-top: 1mm }
 </style>
 </head>
 <body>
@@ -167,8 +168,7 @@ std::string half(const Language& words, const OrderCard& card) {
   put(out, words.introduction, {organisation});
   out += "</p>\n<dl>\n";
   for (const auto& [name, meaning] : words.orders) put(out, "<dt>{}</dt><dd>{}</dd>\n", {name, meaning});
-  put(out, "</dl>\n<p>{}</p>\n<h2>{}</h2>\n<div class=\"call\"></div>\n<div class=\"call\"></div>\n</section>\n",
-      {words.how, words.call});
+  put(out, "</dl>\n<p>{}</p>\n<h2>{}</h2>\n<div class=\"call\"></div>\n</section>\n", {words.how, words.call});
   return out;
 }
 

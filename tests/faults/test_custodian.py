@@ -446,7 +446,8 @@ class KillTest(FaultTest):
         children = read(f"/proc/{service.running.process.pid}/task/{service.running.process.pid}/children").split()
         for child in children:
             os.kill(int(child), signal.SIGTERM)
-        self.assertEqual(service.running.finish().status, DONE)
+        # Or the call came at the end of all.
+        self.assertIn(service.running.finish().status, (DONE, -signal.SIGKILL, 128 + signal.SIGKILL))
 
     def kill_at(self, call):
         root = scratch("killed")

@@ -254,9 +254,7 @@ void require_done(const std::vector<CustodianReport>& reports, std::size_t need,
   if (static_cast<std::size_t>(std::ranges::count_if(reports, &CustodianReport::done)) >= need) return;
   const auto* const refusal = find_refusal(common_refusal(reports, threshold));
   if (refusal != nullptr) {
-    const auto code = refusal->word == "destroyed" ? Errc::kDestroyed
-                      : refusal->word == "unknown" ? Errc::kNotFound
-                                                   : Errc::kCustodiansRefused;
+    const auto code = refusal->word == "destroyed" ? Errc::kDestroyed : Errc::kCustodiansRefused;
     throw Error(code, std::string(refusal->sentence), std::string(refusal->hint));
   }
   const bool impostor = std::ranges::any_of(reports, [](const auto& r) { return r.reach == Reach::kWrongPin; });

@@ -109,6 +109,7 @@ class CustodyClient {
 
   /// Costs a try, at every custodian, until `confirm`. A custodian that lies gives another output: nothing proves it
   /// but that the slot does not open.
+  /// @throws also Error{kWrongPassphrase} when they know nobody of this name.
   OprfOutput evaluate(const SecretName& name, const PassphraseKey& stretched);
   /// In the order of `names`, all or none. @pre different names
   std::vector<Scalar> release(const std::vector<SecretName>& names);

@@ -218,6 +218,7 @@ void Service::end() {
 void serve_custodian(const Path& data, const ServiceSettings& settings, const Environment& environment,
                      const std::function<void(const Custodian::Identity&)>& listening) {
   service_log::open();
+  std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to connections that the other side has dropped
   boost::asio::io_context context{1};
   boost::asio::signal_set signals(context, SIGTERM, SIGINT, SIGHUP);
   stop_if_interrupted(environment);  // until a moment ago a signal was only noted

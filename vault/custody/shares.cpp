@@ -53,23 +53,12 @@ struct Announced {
   }
 };
 
-/// A user of whom they know nothing is like a wrong name.
-OprfOutput evaluate(CustodyClient& custodians, const SecretName& name, const PassphraseKey& stretched) {
-  try {
-    return custodians.evaluate(name, stretched);
-  } catch (const Error& error) {
-    if (error.code() != Errc::kNotFound) throw;
-    throw Error(Errc::kWrongPassphrase, "wrong user: the custodians know nobody of this name",
-                "check the name after --user");
-  }
-}
-
 }  // namespace
 
 SlotKey custody_slot_key(const Header& header, const CustodyPlan& plan, const std::string& user,
                          const PassphraseKey& stretched, CustodyClient& custodians) {
   const SecretName name{custody_id(plan.salt, ScopeKind::kUser, user), plan.epoch};
-  const auto output = evaluate(custodians, name, stretched);
+  const auto output = custodians.evaluate(name, stretched);
   const auto released = custodians.release({name});
   const auto key = derive_key<SlotKey>(output, "casevault/v1/custody-oprf", header.vault_id);
   return mix_keys<SlotKey>(key, "casevault/v1/slot-custody", custody_share(header.vault_id, released.front()));

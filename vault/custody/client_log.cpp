@@ -212,7 +212,7 @@ std::vector<std::pair<CustodianAddress, std::string>> CustodyClient::add_checkpo
   std::vector<std::string> lines(all.size());
   std::vector<std::optional<std::uint64_t>> remembered(all.size());
   const auto request = [&](std::size_t i) {
-    const auto old = remembered[i].value_or(old_size);
+    const auto old = std::min(remembered[i].value_or(old_size), size);  // a log that was cut short gets no answer
     return WireRequest{"POST", "/v1/add-checkpoint", "", WitnessRequest(old, prove(old), checkpoint).encode()};
   };
   const auto instead = [&](std::size_t i, const HttpsAnswer& answer) -> std::optional<WireRequest> {

@@ -15,8 +15,8 @@ struct TlsCertificate {
   ByteArray<32> pin{};      // SHA-256 of the SubjectPublicKeyInfo (RFC 7469), curl's sha256//…
 };
 
-/// Valid from a day before `now`, Unix seconds (clocks differ), until 10 years after. `name` becomes the common name: UTF-8, cut
-/// to the 64 characters that X.520 allows.
+/// Valid from a day before `now`, Unix seconds (clocks differ), until 10 years after. `name` becomes the common name:
+/// UTF-8, cut to the 64 characters that X.520 allows.
 TlsCertificate make_tls_certificate(std::string_view name, std::int64_t now);
 
 }  // namespace casevault

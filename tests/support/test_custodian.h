@@ -62,6 +62,7 @@ class TestCustodian {
   TempFolder folder;
   ServeSettings settings{"Rights Desk", "Tallinn", "custodian.example.org:8443"};
   std::optional<Custodian> custodian;
+  bool commits = true;  // after each request
 
   std::filesystem::path data() const { return folder / "data"; }
   void start() { custodian.emplace(Custodian::open(data(), settings, now)); }
@@ -74,7 +75,7 @@ class TestCustodian {
 
   WireAnswer handle(const WireRequest& request, const WireSignature* signature) {
     auto answer = custodian->handle(request, signature, now);
-    custodian->commit();
+    if (commits) custodian->commit();
     return answer;
   }
   WireAnswer send(const WireRequest& request, const SigningKey& key) {

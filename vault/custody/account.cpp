@@ -89,7 +89,7 @@ CustodyStatement custody_statement(Session& session, std::int64_t from_ms, std::
     for (const auto& entry : account.entries) {
       const auto object = entry.id ? names.name_of(*entry.id) : std::string();
       const auto number = entry.id ? names.case_of(*entry.id) : std::nullopt;
-      if (entry.action == "release" && entry.outcome == "done" && number) released.insert(*number);
+      if (entry.action == "release" && entry.outcome == "ok" && number) released.insert(*number);
       statement.entries.push_back({entry.at_ms, account.custodian.name, entry.action, object,
                                    entry.device.empty() ? "" : names.device_of(entry.device), entry.outcome});
     }

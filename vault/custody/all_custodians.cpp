@@ -62,7 +62,8 @@ bool is_passing(const Refusal& refusal) {
 /// What an answer other than 200 says; nullptr when it is not one of the protocol. The sentence in it is the
 /// custodian's, and is not shown.
 const Refusal* refusal_of(const HttpsAnswer& answer) {
-  Fields fields(parse_canonical(answer.body, "a custodian's answer"), "a custodian's answer");
+  const auto object = parse_canonical(answer.body, "a custodian's answer");
+  Fields fields(object, "a custodian's answer");
   const auto* const refusal = find_refusal(fields.text("error"));
   fields.text("message");
   fields.end();
@@ -242,7 +243,7 @@ WireStatement AllCustodians::statement(std::size_t index, std::string_view domai
                                        nlohmann::json fields, const SigningKey& by) const {
   fields["kind"] = kind;
   fields["nonce"] = to_hex(random_array<16>());
-  fields["time"] = now_ms_();
+  fields["time"] = now_ms_() + 1000 * clock_offset_[index];  // its own clock, once it has told
   fields["to"] = to_hex(custodian(index).key.bytes);
   fields["vault"] = to_hex(settings_.vault);
   return sign_statement(domain, fields, by);

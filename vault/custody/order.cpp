@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <utility>
 
 #include "crypto/encoding.h"
@@ -235,6 +236,21 @@ const OrderStanding* OrdersAnswer::find_waiting(OrderType type, const OrderScope
     if (!best || one.have > best->have) best = &one;
   }
   return best;
+}
+
+std::optional<SignedOrder> find_waiting(const std::vector<OrdersAnswer>& answers, OrderType type,
+                                        const OrderScope& scope, std::int64_t now_ms) {
+  std::map<std::string, SignedOrder> by_statement;
+  for (const OrdersAnswer& answer : answers) {
+    const OrderStanding* waiting = answer.find_waiting(type, scope, now_ms);
+    if (!waiting) continue;
+    const std::string& statement = waiting->signed_order.statement;
+    by_statement.try_emplace(statement, SignedOrder{statement, {}}).first->second.join(waiting->signed_order);
+  }
+  const auto most =
+      std::ranges::max_element(by_statement, {}, [](const auto& entry) { return entry.second.signatures.size(); });
+  if (most == by_statement.end()) return std::nullopt;
+  return std::move(most->second);
 }
 
 }  // namespace casevault

@@ -116,4 +116,9 @@ struct OrdersAnswer {
   const OrderStanding* find_waiting(OrderType type, const OrderScope& scope, std::int64_t now_ms) const;
 };
 
+/// The order of this type and scope that waits for signatures anywhere, with those of all custodians that have it; of
+/// several the one with the most. nullopt without one.
+std::optional<SignedOrder> find_waiting(const std::vector<OrdersAnswer>& answers, OrderType type,
+                                        const OrderScope& scope, std::int64_t now_ms);
+
 }  // namespace casevault

@@ -149,7 +149,12 @@ class Service:
 
     def connect(self):
         """A raw TLS connection."""
-        return TLS.wrap_socket(socket.create_connection(self.address, PATIENCE))
+        plain = socket.create_connection(self.address, PATIENCE)
+        try:
+            return TLS.wrap_socket(plain)
+        except OSError:
+            plain.close()
+            raise
 
     def connection(self):
         connection = http.client.HTTPSConnection(*self.address, timeout=PATIENCE, context=TLS)
@@ -170,8 +175,14 @@ class Service:
 
 
 def ask(connection, method, target, body=b"", headers=None):
-    connection.request(method, target, body=body or None, headers=headers or {})
-    return Answer(connection.getresponse())
+    """`connection`: a kept one, or a Service for one of this request's own."""
+    kept = connection if isinstance(connection, http.client.HTTPConnection) else connection.connection()
+    try:
+        kept.request(method, target, body=body or None, headers=headers or {})
+        return Answer(kept.getresponse())
+    finally:
+        if kept is not connection:
+            kept.close()
 
 
 class Enrolled:
@@ -195,13 +206,13 @@ class Enrolled:
     def post(self, path, fields, connection=None, key=None, **signing):
         body = canonical(fields).encode()
         headers = sign_request("POST", path, body, key or self.device, **signing)
-        return ask(connection or self.service.connection(), "POST", path, body, headers)
+        return ask(connection or self.service, "POST", path, body, headers)
 
     def get(self, path, connection=None, key=None, **query):
         target = path + "?" + "&".join(f"{k}={v}" for k, v in sorted({**query, "to": self.to,
                                                                       "vault": self.vault}.items()))
         headers = sign_request("GET", target, b"", key or self.device)
-        return ask(connection or self.service.connection(), "GET", target, headers=headers)
+        return ask(connection or self.service, "GET", target, headers=headers)
 
     def must(self, path, fields, **options):
         answer = self.post(path, fields, **options)
@@ -249,7 +260,7 @@ class Enrolled:
         return canonical({"signatures": signatures, "statement": text}).encode()
 
     def send_order(self, order, connection=None):
-        return ask(connection or self.service.connection(), "POST", "/v1/orders", order)
+        return ask(connection or self.service, "POST", "/v1/orders", order)
 
     def log(self):
         """All entries of this vault."""

@@ -7,6 +7,7 @@
 namespace casevault {
 namespace {
 
+constexpr std::size_t kJobOverhead = 2048;  // bytes of a queued request besides its body: headers, mostly
 constexpr std::chrono::minutes kTick{1};
 constexpr std::size_t kSendAtOnce = 32;  // replies to long polls, so that the first leave while the rest are written
 
@@ -26,9 +27,9 @@ CustodianThread::~CustodianThread() {
 }
 
 CustodianThread::Taken CustodianThread::submit(ConnectionId connection, HttpRequest request) {
-  const std::size_t bytes = request.wire.body.size();
+  const std::size_t bytes = kJobOverhead + request.wire.body.size();
   const std::lock_guard lock(mutex_);
-  if (draining_ || queue_.size() >= kMaxJobs || queued_bytes_ + bytes > kMaxBytes) return Taken::kBusy;
+  if (draining_ || queued_bytes_ + bytes > kMaxBytes) return Taken::kBusy;
   queued_bytes_ += bytes;
   queue_.push_back({connection, std::move(request), bytes});
   if (queue_.size() == 1) changed_.notify_one();

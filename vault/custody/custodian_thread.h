@@ -53,8 +53,7 @@ class CustodianThread {
     std::vector<ConnectionId> gone;
     bool draining = false;
   };
-  static constexpr std::size_t kMaxJobs = 4096;
-  static constexpr std::size_t kMaxBytes = 32u << 20;  // of queued bodies
+  static constexpr std::size_t kMaxBytes = 32u << 20;  // queued
   static constexpr std::size_t kMaxBatch = 256;        // requests committed together: bounds what the first waits for
 
   void run() noexcept;

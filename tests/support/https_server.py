@@ -86,7 +86,7 @@ class Server:
             with open(canned, "rb") as file:
                 peer.sendall(file.read())
             return True
-        if path == "/echo":
+        if path.startswith("/echo"):
             echo = {"body": body.decode(), "fields": fields, "method": method, "target": target}
             peer.sendall(response(json.dumps(echo), fields=["Set-Cookie: a=b; Path=/"]))
         elif path.startswith("/status/"):

@@ -231,12 +231,12 @@ WireRequest AllCustodians::post(std::size_t index, std::string path, nlohmann::j
 }
 
 WireRequest AllCustodians::get(std::size_t index, std::string path,
-                               std::map<std::string, std::uint64_t> parameters) const {
+                               const std::map<std::string, std::uint64_t>& parameters) const {
   std::map<std::string, std::string> texts{{"to", to_hex(custodian(index).key.bytes)},
                                            {"vault", to_hex(settings_.vault)}};
   for (const auto& [name, value] : parameters) texts[name] = std::to_string(value);
   std::string query;
-  for (const auto& [name, value] : texts) query += (query.empty() ? "?" : "&") + name + "=" + value;
+  for (const auto& [name, value] : texts) (query += query.empty() ? '?' : '&').append(name).append("=").append(value);
   return {"GET", std::move(path), std::move(query), ""};
 }
 

@@ -142,6 +142,7 @@ OprfOutput CustodyClient::evaluate(const SecretName& name, const PassphraseKey& 
 
 std::vector<Scalar> CustodyClient::release(const std::vector<SecretName>& names) {
   std::vector<Wanted> wanted;
+  wanted.reserve(names.size());
   for (const auto& name : names) wanted.push_back({name, SharePile(parts_->plan.threshold, std::nullopt)});
   return release_all(parts_->all, parts_->device.key, std::move(wanted));
 }

@@ -13,7 +13,7 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 from browser import Browser, Driver, require_chromium  # noqa: E402
-from custodians import Custodian, GuardedOffice  # noqa: E402
+from custodians import Custodian, KeptOffice  # noqa: E402
 from harness import DONE, FaultTest, main, scratch  # noqa: E402
 from order_page import OrderPage  # noqa: E402
 
@@ -33,7 +33,7 @@ class OrdersEverywhereTest(FaultTest):
                            enumerate(("Georgia", "Iceland", "Portugal"), 1)]
         for custodian in self.custodians:
             self.addCleanup(custodian.kill)
-        self.office = GuardedOffice(os.path.join(self.root, "office"), self.custodians)
+        self.office = KeptOffice(os.path.join(self.root, "office"), self.custodians)
         self.browser = Browser(self.driver)
         self.addCleanup(self.browser.close)
         self.page = OrderPage(self.browser)

@@ -13,25 +13,26 @@ namespace {
 constexpr int kGraceMs = 250;       // of commands that run without a guard
 constexpr int kPatienceMs = 2'000;  // with a guard that is to lock; then it is killed
 
-/// The vault's own guard; where the header cannot be read, all guards of this user: locking does no harm.
-std::vector<VaultId> vaults_to_lock(Invocation& call, const std::string& folder, const SocketFolder& sockets) {
+std::optional<VaultId> vault_in(Invocation& call, const std::string& folder) {
   try {
-    return {Vault::open(folder, call.process().environment).header().vault_id};
+    return Vault::open(folder, call.process().environment).header().vault_id;
   } catch (const Error&) {
-    return sockets.vaults();
+    return std::nullopt;
   }
 }
 
-/// Returns whether a guard held a key, as far as it is known.
+/// The vault's own guard; where the header cannot be read, all guards of this user, none of which is ended: locking
+/// does no harm. Returns whether a guard held a key, as far as it is known.
 bool lock_guards(Invocation& call, const std::string& folder, bool ends) {
   const auto sockets = SocketFolder::find(socket_places(call.process()));
   if (!sockets) return false;
+  const auto own = vault_in(call, folder);
   bool was_unlocked = false;
-  for (const auto& vault : vaults_to_lock(call, folder, *sockets)) {
+  for (const auto& vault : own ? std::vector{*own} : sockets->vaults()) {
     auto socket = sockets->connect(vault);
     if (!socket) continue;
     GuardClient guard(std::move(*socket));
-    const auto locked = guard.lock(ends, kPatienceMs);
+    const auto locked = guard.lock(ends && own, kPatienceMs);
     if (locked == GuardClient::Locked::kNoAnswer) guard.kill_guard();
     was_unlocked |= locked != GuardClient::Locked::kWasLocked;
   }

@@ -35,7 +35,6 @@ class Custodian:
         return self
 
     def said(self):
-        self.log.flush()
         with open(os.path.join(self.root, "log"), encoding="utf-8", errors="replace") as file:
             return file.read()
 

@@ -332,6 +332,17 @@ TEST_F(Orders, TombstonesThatWereNotWrittenWholeCountForNothing) {
   EXPECT_EQ(error_of([&] { at.start(); })->code(), Errc::kDamaged);
 }
 
+TEST_F(Orders, LeaveNothingThatCanBeRead) {
+  vault.obey("lock");
+  vault.obey("destroy");
+  for (const auto& file : std::filesystem::directory_iterator(at.data())) {
+    const auto content = read_file(file.path());
+    for (const auto& text : {std::string("a raid"), hex(vault.id), hex(vault.cards[0])}) {
+      EXPECT_EQ(as_text(content).find(text), std::string_view::npos) << file.path();
+    }
+  }
+}
+
 // ---- Burning.
 TEST_F(Orders, BurnADevice) {
   EXPECT_EQ(vault.receipt(vault.obey("burn", burn_scope())).at("affected"), 1);

@@ -45,6 +45,20 @@ TEST_F(Custodians, KeepTheirFolderToThemselves) {
   EXPECT_EQ(std::filesystem::file_size(at.data() / "store.key"), 32u);
 }
 
+TEST_F(Custodians, TakeTheKeyThatTheSystemGivesThem) {
+  TestCustodian other;
+  std::filesystem::create_directory(other.folder / "credentials");
+  std::filesystem::rename(other.data() / "store.key", other.folder / "credentials" / "store.key");
+  const auto key = other.custodian->identity().key;
+  other.custodian.reset();
+  EXPECT_EQ(error_of([&] { other.start(); })->code(), Errc::kNoVault) << "no new one for an old store";
+  ::setenv("CREDENTIALS_DIRECTORY", (other.folder / "credentials").c_str(), 1);
+  other.start();
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+  EXPECT_EQ(other.custodian->identity().key, key);
+  EXPECT_FALSE(std::filesystem::exists(other.data() / "store.key"));
+}
+
 TEST_F(Custodians, InviteWhileTheyServe) {
   const auto invitation = make_invitation(at.data(), "", at.now);
   EXPECT_EQ(invitation.custodian.name, "Rights Desk");
@@ -490,14 +504,16 @@ TEST_F(EnrolledVault, AnswersUnderDuressAsEver) {
   EXPECT_EQ(vault.released(vault.first.id), "locked");
   EXPECT_EQ(vault.released(vault.anna.id), "200");
 
-  const auto alarms = [&](const SigningKey& key) {
+  const auto count = [&](const SigningKey& key, const char* action) {
     const auto entries = vault.account(key).at("entries");
-    return std::ranges::count_if(entries, [](const Json& item) {
-      return parse_canonical(item.at("entry").get<std::string>(), "entry").at("action") == "duress";
+    return std::ranges::count_if(entries, [&](const Json& item) {
+      return parse_canonical(item.at("entry").get<std::string>(), "entry").at("action") == action;
     });
   };
-  EXPECT_EQ(alarms(vault.owner), 1);
-  EXPECT_EQ(alarms(vault.device.key), 0);
+  EXPECT_EQ(count(vault.owner, "duress"), 1);
+  EXPECT_EQ(count(vault.owner, "calm"), 1) << "as many entries for the other one";
+  for (const auto* action : {"calm", "duress"}) EXPECT_EQ(count(vault.device.key, action), 0);
+  EXPECT_EQ(count(vault.device.key, "confirm"), 2);
   EXPECT_EQ(vault.receipt(vault.obey("unlock")).at("state"), "done");
   EXPECT_EQ(vault.released(vault.first.id), "200");
 }

@@ -291,10 +291,13 @@ bool opens(const Path& folder, const Header& header, const SlotKey& key) {
   return slots.find_decoy(header, key).has_value() || own;
 }
 
-/// A custodian that refuses is worth an entry: somebody tried while the vault was locked.
-void log_refusal(const Path& folder, const Header& header, const Environment& environment, const std::string& user) {
+/// That custodians refused is worth an entry as any failed unlocking.
+void log_failure(const Path& folder, const Header& header, const Environment& environment, const std::string& user,
+                 Errc why) {
+  const bool is_wrong = why == Errc::kWrongPassphrase;
+  if (!is_wrong && why != Errc::kCustodiansRefused) return;
   AuditLog::open(folder / "audit", header.vault_id, header.audit_key, environment)
-      .append({"unlock", user, "refused"}, nullptr, nullptr);
+      .append({"unlock", user, is_wrong ? "failed" : "refused"}, nullptr, nullptr);
 }
 
 CustodyId own_id(Session& session, std::uint32_t custody_epoch) {
@@ -304,8 +307,9 @@ CustodyId own_id(Session& session, std::uint32_t custody_epoch) {
 
 /// What can wait until custodians, colleagues or the disk let it be done.
 bool can_wait(const Error& error) {
-  static constexpr std::array<Errc, 5> kWaiting = {Errc::kTooFewCustodians, Errc::kCustodiansRefused, Errc::kNotAllowed,
-                                                   Errc::kBusy, Errc::kNoSpace};
+  static constexpr std::array kWaiting = {Errc::kTooFewCustodians, Errc::kCustodiansRefused, Errc::kNotAllowed,
+                                          Errc::kWrongPassphrase,  Errc::kNotFound,          Errc::kBusy,
+                                          Errc::kNoSpace};
   return std::ranges::find(kWaiting, error.code()) != kWaiting.end();
 }
 
@@ -373,7 +377,7 @@ SlotAccess find_slot_access(const Path& folder, const Header& header, const Envi
       access.custody_epoch = plan->epoch;
     } catch (const Error& error) {
       if (std::next(plan) != header.custody.rend()) continue;
-      if (error.code() == Errc::kCustodiansRefused) log_refusal(folder, header, environment, user);
+      log_failure(folder, header, environment, user, error.code());
       throw;
     }
     if (opens(folder, header, access.key)) break;

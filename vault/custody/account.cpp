@@ -79,7 +79,7 @@ CustodyStatement custody_statement(Session& session, std::int64_t from_ms, std::
   CustodyStatement statement;
   statement.cases = state.cases().size();
   std::map<std::int64_t, std::size_t> releases;  // custodians, by case
-  for (const auto& account : custodians.statements(from_ms, until_ms)) {
+  for (const auto& account : custodians.statements(from_ms, until_ms, session.identity().signing)) {
     if (!account.fault.empty()) {
       statement.silent.push_back(account.custodian.name + " (" + account.fault + ")");
       continue;

@@ -32,7 +32,8 @@ constexpr std::array kRefusals{
     Refusal{"destroyed", 403, "this was destroyed by an order, and the custodians have deleted their shares of it", ""},
     Refusal{"burned", 403, "this machine was burned by an order, and is refused for ever",
             "its people go on with another machine: casevault custody enroll-device"},
-    Refusal{"tries", 403, "too many wrong passphrases: this user is locked until an unlock order", ""},
+    Refusal{"tries", 403, "too many wrong passphrases: this user is locked until an unlock order",
+            "casevault order issue unlock --user NAME --card FILE --card FILE"},
     Refusal{"order", 403, "the order is expired, for another vault, or not signed as it must be", ""},
     Refusal{"token", 403, "the invitation was used already, or is older than seven days",
             "ask for another one: casevault custodian invite"},
@@ -253,7 +254,9 @@ void require_done(const std::vector<CustodianReport>& reports, std::size_t need,
   if (static_cast<std::size_t>(std::ranges::count_if(reports, &CustodianReport::done)) >= need) return;
   const auto* const refusal = find_refusal(common_refusal(reports, threshold));
   if (refusal != nullptr) {
-    const auto code = refusal->word == "destroyed" ? Errc::kDestroyed : Errc::kCustodiansRefused;
+    const auto code = refusal->word == "destroyed" ? Errc::kDestroyed
+                      : refusal->word == "unknown" ? Errc::kNotFound
+                                                   : Errc::kCustodiansRefused;
     throw Error(code, std::string(refusal->sentence), std::string(refusal->hint));
   }
   const bool impostor = std::ranges::any_of(reports, [](const auto& r) { return r.reach == Reach::kWrongPin; });

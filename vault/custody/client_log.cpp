@@ -167,7 +167,8 @@ std::vector<Standing> CustodyClient::standings() {
   return standings;
 }
 
-std::vector<CustodianStatement> CustodyClient::statements(std::int64_t from_ms, std::int64_t until_ms) {
+std::vector<CustodianStatement> CustodyClient::statements(std::int64_t from_ms, std::int64_t until_ms,
+                                                          const SigningKey& owner) {
   auto& all = parts_->all;
   require(from_ms >= 0 && until_ms >= 0, "custody: a statement from before 1970");
   std::vector<CustodianStatement> statements(all.size());
@@ -186,8 +187,8 @@ std::vector<CustodianStatement> CustodyClient::statements(std::int64_t from_ms, 
     if (++pages[i] > kMaxPages) throw Error(Errc::kDamaged, kStatement + " does not end");
   };
   const auto more = [&](std::size_t i) { return first[i] == 0 ? std::nullopt : std::optional(request(i)); };
-  const auto reports = all.ask(
-      {.request = request, .signer = &parts_->device.key, .take = take, .more = more, .total = kStatementTimeout});
+  const auto reports =
+      all.ask({.request = request, .signer = &owner, .take = take, .more = more, .total = kStatementTimeout});
   for (std::size_t i = 0; i < all.size(); ++i) {
     statements[i].custodian = all.custodian(i);
     statements[i].fault = reports[i].done() ? "" : reports[i].reason;

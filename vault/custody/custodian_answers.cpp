@@ -1,6 +1,7 @@
 #include "crypto/encoding.h"
 #include "crypto/error.h"
 #include "crypto/oprf.h"
+#include "crypto/random.h"
 #include "crypto/secret_layout.h"
 #include "vault/custody/custodian_core.h"
 #include "vault/storage/json.h"
@@ -74,10 +75,15 @@ WireAnswer answer_to(Core& core, const Vault& vault, const Confirmation& confirm
                     {"unconfirmed", confirmation.unconfirmed}});
 }
 
-// The answer, and what is written but for one entry, are the same as for any confirmation.
-void raise_alarm(Core& core, Vault& vault, const VerifyKey& device, const CustodyId& user) {
-  lock_for_duress(vault, user);
-  core.log.append({.action = "duress", .vault = vault.id, .device = device, .id = user, .outcome = "locked"}, core.now);
+// After every confirmation comes an entry that devices are not shown: whoever holds one can see neither from the number
+// of entries nor from their hashes (hence random bytes) which of the two it is.
+void log_calm_or_duress(Core& core, const Vault& vault, const VerifyKey& device, const CustodyId& user, bool duress) {
+  core.log.append({.action = duress ? "duress" : "calm",
+                   .vault = vault.id,
+                   .device = device,
+                   .id = user,
+                   .detail = to_hex(random_array<16>())},
+                  core.now);
 }
 
 }  // namespace
@@ -130,7 +136,8 @@ WireAnswer confirm(Core& core, const Request& request) {
                    .id = ask.id,
                    .detail = "unconfirmed=" + std::to_string(scope.confirmed.unconfirmed)},
                   core.now);
-  if (by == Confirmed::kByDuress) raise_alarm(core, vault, signer.key, ask.id);
+  if (by == Confirmed::kByDuress) lock_for_duress(vault, ask.id);
+  log_calm_or_duress(core, vault, signer.key, ask.id, by == Confirmed::kByDuress);
   core.store->put_vault(vault);
   return answer_to(core, vault, scope.confirmed);
 }

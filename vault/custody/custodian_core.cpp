@@ -21,7 +21,7 @@ Core::Core(const Path& data, std::int64_t now)
     : store(Store::open(data)),
       keys(store->keys()),
       log(Log::open(*store, keys.sign)),
-      tombstones(Tombstones::open(data)),
+      tombstones(Tombstones::open(data, store->tombstone_key().clone())),
       gate(now / 1000),
       vaults(store->load()),
       now(now) {}

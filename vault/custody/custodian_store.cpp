@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "crypto/error.h"
+#include "crypto/kdf.h"
 #include "crypto/key_file.h"
 #include "crypto/tls_certificate.h"
 #include "vault/custody/custodian_messages.h"
@@ -173,14 +174,17 @@ struct Store::Statements {
       head, put_head, witnessed, put_witnessed;
 };
 
-Store::Store(Database database) : database_(std::move(database)), sql_(std::make_unique<Statements>(database_)) {}
+Store::Store(Database database, const DatabaseKey& key)
+    : database_(std::move(database)),
+      tombstone_key_(derive_key<TombstoneKey>(key, "casevault/v1/custodian-tombstones")),
+      sql_(std::make_unique<Statements>(database_)) {}
 Store::~Store() = default;
 
 std::unique_ptr<Store> Store::open(const Path& data) {
   if (!is_there(data)) throw Error(Errc::kNoVault, "no custodian was ever served from this folder");
   const auto key = find_store_key(data);
   if (!key) throw Error(Errc::kNoVault, "store.key is missing, which opens store.db");
-  return std::unique_ptr<Store>(new Store(Database::open(store_path(data), *key, kSchemaVersion)));
+  return std::unique_ptr<Store>(new Store(Database::open(store_path(data), *key, kSchemaVersion), *key));
 }
 
 // The keys are made before the database has a name that `open` looks for, so that none is ever without them.
@@ -192,7 +196,7 @@ std::unique_ptr<Store> Store::create(const Path& data, std::string_view name, st
   remove_file(unfinished);
   remove_file(journal);
   {
-    Store store(Database::create(unfinished, *key, kSchema, kSchemaVersion));
+    Store store(Database::create(unfinished, *key, kSchema, kSchemaVersion), *key);
     store.make_keys(name, now_ms);
     store.put_head({0, merkle_empty_root()}, now_ms);
     store.commit();

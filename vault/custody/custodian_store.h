@@ -5,6 +5,7 @@
 #include "crypto/merkle.h"
 #include "crypto/ristretto.h"
 #include "vault/custody/custodian_state.h"
+#include "vault/custody/custodian_tombstones.h"
 #include "vault/storage/database.h"
 
 namespace casevault::custodian {
@@ -36,6 +37,8 @@ class Store {
   ~Store();
 
   // ---- The custodian itself.
+  /// Derived from the store's own.
+  const TombstoneKey& tombstone_key() const { return tombstone_key_; }
   Keys keys();
   /// Name, place, address, and the like; empty where it was never set.
   std::string text(std::string_view name);
@@ -104,7 +107,7 @@ class Store {
   void commit();
 
  private:
-  explicit Store(Database database);
+  Store(Database database, const DatabaseKey& key);
   void make_keys(std::string_view name, std::int64_t now_ms);
   Statement& writing(Statement& statement);
 
@@ -115,6 +118,7 @@ class Store {
   void load_guard_receipts(Vaults& vaults);
 
   Database database_;
+  TombstoneKey tombstone_key_;
   struct Statements;
   std::unique_ptr<Statements> sql_;
   std::optional<Transaction> transaction_;  // last: it uses the database

@@ -1,5 +1,6 @@
 #include "vault/custody/custodian_tombstones.h"
 
+#include "crypto/aead.h"
 #include "crypto/encoding.h"
 #include "crypto/error.h"
 #include "crypto/text_lines.h"
@@ -10,6 +11,7 @@ namespace casevault::custodian {
 namespace {
 
 constexpr const char* kWhat = "the file 'tombstones'";
+constexpr std::string_view kLabel = "casevault/v1/custodian-tombstone";
 
 nlohmann::json to_json(const std::vector<CardSignature>& signatures) {
   auto list = nlohmann::json::array();
@@ -24,7 +26,7 @@ std::string encode(const Tombstone& tombstone) {
                                {"key", tombstone.key ? to_hex(tombstone.key->bytes) : ""},
                                {"signatures", to_json(tombstone.signatures)},
                                {"statement", tombstone.statement}};
-  return json.dump() + "\n";
+  return json.dump();
 }
 
 CardSignature card_signature(const nlohmann::json& object) {
@@ -37,8 +39,19 @@ CardSignature card_signature(const nlohmann::json& object) {
   return out;
 }
 
-Tombstone decode(std::string_view line) {
-  const auto json = parse_canonical(line, kWhat);
+std::string seal(const TombstoneKey& key, const Tombstone& tombstone) {
+  return to_base64(aead_seal(key, as_bytes(encode(tombstone)), as_bytes(kLabel))) + "\n";
+}
+
+Bytes open_line(const TombstoneKey& key, std::string_view line) {
+  const auto sealed = from_base64(line);
+  auto plain = sealed ? aead_open_content(key, *sealed, as_bytes(kLabel)) : std::nullopt;
+  if (!plain) throw Error(Errc::kDamaged, std::string(kWhat) + " is damaged, or belongs to another store.key");
+  return *std::move(plain);
+}
+
+Tombstone decode(std::string_view text) {
+  const auto json = parse_canonical(text, kWhat);
   Fields fields(json, kWhat);
   Tombstone tombstone{
       .at = fields.time("at"), .statement = fields.text("statement"), .terms = {}, .signatures = {}, .key = {}};
@@ -63,19 +76,19 @@ File open_or_create(const Path& path) {
 
 }  // namespace
 
-Tombstones Tombstones::open(const Path& data) {
-  Tombstones tombstones(open_or_create(data / "tombstones"));
+Tombstones Tombstones::open(const Path& data, TombstoneKey key) {
+  Tombstones tombstones(open_or_create(data / "tombstones"), std::move(key));
   Bytes content(tombstones.file_.size());
   content.resize(tombstones.file_.read_at(0, content));
   LineReader lines(as_text(content));
-  while (const auto line = lines.next()) tombstones.take(decode(*line));
+  while (const auto line = lines.next()) tombstones.take(decode(as_text(open_line(tombstones.key_, *line))));
   tombstones.size_ = content.size() - lines.rest().size();
   tombstones.file_.truncate(tombstones.size_);
   return tombstones;
 }
 
 void Tombstones::append(Tombstone tombstone) {
-  const auto line = encode(tombstone);
+  const auto line = seal(key_, tombstone);
   file_.write_at(size_, as_bytes(line));
   file_.sync();
   size_ += line.size();

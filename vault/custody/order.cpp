@@ -104,6 +104,7 @@ OrderStanding standing_from_json(const Json& object, const VaultId& vault) {
 std::string_view to_string(OrderType type) { return word_of(kTypes, type); }
 std::optional<OrderType> parse_order_type(std::string_view text) { return value_of(kTypes, text); }
 std::string_view to_string(GuardStage stage) { return word_of(kStages, stage); }
+std::optional<GuardStage> parse_guard_stage(std::string_view text) { return value_of(kStages, text); }
 
 std::string OrderScope::encode() const {
   return kind ? std::string(word_of(kScopes, *kind)) + ":" + to_hex(id) : "vault";

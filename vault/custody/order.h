@@ -86,6 +86,7 @@ OrderReceipt parse_receipt(std::string_view body, const VerifyKey& custodian, co
 /// How far a machine has come with an order.
 enum class GuardStage { kReceived, kKeysDestroyed, kReopeningFailed };
 std::string_view to_string(GuardStage stage);
+std::optional<GuardStage> parse_guard_stage(std::string_view text);
 
 /// A machine's own word. Its signature holds under `device`; that this is a device of the vault is the custodian's
 /// word.

@@ -53,12 +53,23 @@ struct Announced {
   }
 };
 
+/// A user of whom they know nothing is like a wrong name.
+OprfOutput evaluate(CustodyClient& custodians, const SecretName& name, const PassphraseKey& stretched) {
+  try {
+    return custodians.evaluate(name, stretched);
+  } catch (const Error& error) {
+    if (error.code() != Errc::kNotFound) throw;
+    throw Error(Errc::kWrongPassphrase, "wrong user: the custodians know nobody of this name",
+                "check the name after --user");
+  }
+}
+
 }  // namespace
 
 SlotKey custody_slot_key(const Header& header, const CustodyPlan& plan, const std::string& user,
                          const PassphraseKey& stretched, CustodyClient& custodians) {
   const SecretName name{custody_id(plan.salt, ScopeKind::kUser, user), plan.epoch};
-  const auto output = custodians.evaluate(name, stretched);
+  const auto output = evaluate(custodians, name, stretched);
   const auto released = custodians.release({name});
   const auto key = derive_key<SlotKey>(output, "casevault/v1/custody-oprf", header.vault_id);
   return mix_keys<SlotKey>(key, "casevault/v1/slot-custody", custody_share(header.vault_id, released.front()));
@@ -91,12 +102,7 @@ std::optional<CustodyShare> release_case_share(Session& session, const CaseEntry
   if (entry.custody_epoch == 0) return std::nullopt;
   const auto& header = session.keys().header;
   const auto name = name_of(plan_of(header, entry.custody_epoch), entry.number, entry.epoch);
-  const auto released = custodians_of(session, entry.custody_epoch).release({name});
-  if (!commits_to(*entry.share, released.front())) {
-    throw Error(Errc::kDamaged, case_name(entry.number) + ": a custodian answered with something else than its share",
-                "casevault custody status");
-  }
-  return custody_share(header.vault_id, released.front());
+  return custody_share(header.vault_id, custodians_of(session, entry.custody_epoch).release(name, *entry.share));
 }
 
 std::optional<NewCaseShare> deal_case_share(Session& session, std::int64_t number, std::uint32_t key_epoch) {

@@ -130,29 +130,26 @@ std::vector<std::string> texts_of(const nlohmann::json& object, const char* key)
 /// The guard's own words on how far it has come, on to the custodians.
 class Receipts {
  public:
-  Receipts(const Path& folder, const Environment& environment, CustodyClient client)
-      : folder_(folder), environment_(environment), client_(std::move(client)) {}
+  explicit Receipts(CustodyClient client) : client_(std::move(client)) {}
 
   void pass_on(const std::string& line) {
     try {
       const auto receipt = nlohmann::json::parse(line);
       const auto order = array_from_hex<32>(receipt.at("order").get<std::string>());
       if (!order) return;  // `panic` on this machine: no order
-      auto not_reached = texts_of(receipt, "not_reached");
-      const auto stage = receipt.at("stage").get<std::string>();
-      if (stage == "received") return client_.send_receipt(*order, GuardStage::kReceived, not_reached);
-      if (stage == "keys-destroyed") return client_.send_receipt(*order, GuardStage::kKeysDestroyed, not_reached);
-      for (auto& text : texts_of(receipt, "cannot_promise")) not_reached.push_back(std::move(text));
-      if (!opens_again(folder_, environment_)) client_.send_receipt(*order, GuardStage::kReopeningFailed, not_reached);
+      if (receipt.contains("not_reached")) not_reached_ = texts_of(receipt, "not_reached");
+      if (receipt.contains("cannot_promise"))
+        for (auto& text : texts_of(receipt, "cannot_promise")) not_reached_.push_back(std::move(text));
+      const auto stage = parse_guard_stage(receipt.at("stage").get<std::string>());
+      if (stage) client_.send_receipt(*order, *stage, not_reached_);
     } catch (const std::exception&) {
       // A custodian that was not reached shows the order as not confirmed, which is what it is.
     }
   }
 
  private:
-  Path folder_;
-  Environment environment_;
   CustodyClient client_;
+  std::vector<std::string> not_reached_;  // so far
 };
 
 /// Lines from the guard until `look` says that it is enough, or the guard has ended.
@@ -193,7 +190,7 @@ int watch_custodians(const Path& folder, const Environment& environment, int dem
   for (std::size_t custodian = 0; custodian < plan->custodians.size(); ++custodian) {
     std::thread([&, custodian] { Ear(vault, *plan, custodian, connect(), to_guard).listen(); }).detach();
   }
-  Receipts on(folder, environment, connect());
+  Receipts on(connect());
   read_lines(
       receipts, [&](const std::string& line) { on.pass_on(line); }, changed);
   ::_exit(0);  // with the threads, which wait in the middle of something

@@ -23,12 +23,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // Milliseconds.
-constexpr int kRequestTimeout = 5'000;       // for a connection to say what it wants
-constexpr int kUnlockTimeout = 120'000;      // for a keeper to open the vault; custodians may be slow
-constexpr int kFirstUnlockTimeout = 60'000;  // of a guard that `unlock` started
-constexpr int kGraceOfCommands = 250;        // to end at a whole step, when the vault is locked
-constexpr int kGraceBeforeDestroying = 10;   // for the keeper to wipe its key
-constexpr int kPatienceWithKilled = 1'000;   // for the system to end processes that were killed
+constexpr int kRequestTimeout = 5'000;        // for a connection to say what it wants
+constexpr int kUnlockTimeout = 120'000;       // for a keeper to open the vault; custodians may be slow
+constexpr int kFirstUnlockTimeout = 60'000;   // of a guard that `unlock` started
+constexpr int kGraceOfCommands = 250;         // to end at a whole step, when the vault is locked
+constexpr int kGraceBeforeDestroying = 10;    // for the keeper to wipe its key
+constexpr int kPatienceWithKilled = 1'000;    // for the system to end processes that were killed
+constexpr int kPatienceWithWatcher = 10'000;  // to pass on the receipts, when all is done
 constexpr std::size_t kMaxConnections = 64;
 constexpr std::size_t kMaxKeepers = 8;
 
@@ -56,7 +57,8 @@ struct KeeperProcess {
   bool is_reaped = false;  // then only its process group may be left, and its number is not to be used
   bool is_over = false;    // nor is that
   int idle_minutes = 0;
-  OwnedFd asker;  // who waits for it to open
+  int commands = 0;  // that run under it
+  OwnedFd asker;     // who waits for it to open
   Clock::time_point deadline;
 };
 
@@ -80,13 +82,8 @@ void signal_keeper(const KeeperProcess& keeper, int signal) {
   if (!keeper.is_reaped) kill(keeper.process, signal);
 }
 
-std::string receipt_line(const std::string& order, const DestroyReceipt& receipt) {
-  return nlohmann::json({{"cannot_promise", receipt.cannot_promise},
-                         {"not_reached", receipt.not_reached},
-                         {"order", order},
-                         {"stage", to_string(receipt.stage)},
-                         {"time", receipt.time_ms}})
-      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+std::string as_line(const nlohmann::json& object) {
+  return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 class Guard {
@@ -172,6 +169,7 @@ class Guard {
     switch (demand.kind) {
       case Demand::Kind::kLock:
         lock(demand.reason, kGraceOfCommands);
+        if (!demand.order.empty()) tell(demand, "locked");
         return;
       case Demand::Kind::kEnd:
         report(demand.reason);
@@ -278,12 +276,17 @@ class Guard {
       send_message(keeper.asker.get(), texts);
       keeper.asker.close();
     } else if (texts[0] == "began") {
-      ++commands_;
+      ++keeper.commands;
       idle_.stop();
     } else if (texts[0] == "ended") {
-      commands_ -= commands_ > 0 ? 1 : 0;
-      if (commands_ == 0 && open_keeper()) idle_.start(idle_minutes_);
+      --keeper.commands;
+      wait_for_commands();
     }
+  }
+
+  void wait_for_commands() {
+    const auto runs_one = [](const KeeperProcess& k) { return k.commands > 0; };
+    if (open_keeper() && std::ranges::none_of(keepers_, runs_one)) idle_.start(idle_minutes_);
   }
 
   /// The one that was open before forgets its key, and ends after its last command.
@@ -299,7 +302,7 @@ class Guard {
     }
     keeper.is_open = true;
     idle_minutes_ = keeper.idle_minutes;
-    if (commands_ == 0) idle_.start(idle_minutes_);
+    wait_for_commands();
     report("unlocked; locks after " + std::to_string(idle_minutes_) + " minutes without a command");
     sd_notify(0, "STATUS=unlocked");
   }
@@ -317,7 +320,6 @@ class Guard {
     for (const auto& keeper : keepers_)
       if (keeper.asker) send_message(keeper.asker.get(), {"locked"});
     keepers_.clear();
-    commands_ = 0;
     for (auto* trigger : triggers_) trigger->locked();
     if (was_unlocked) report("locked: " + reason);
     if (settings_.ends_when_locked && had_keeper_) ended_ = true;
@@ -352,8 +354,22 @@ class Guard {
     status_ = static_cast<int>(Errc::kDestroyed);
     destroy_vault(settings_.folder, settings_.environment, demand.order, [&](const DestroyReceipt& receipt) {
       report(std::string("destroying: ") + std::string(to_string(receipt.stage)));
-      watcher_.tell(receipt_line(demand.order, receipt));
+      tell(demand, to_string(receipt.stage),
+           {{"not_reached", receipt.not_reached}, {"cannot_promise", receipt.cannot_promise}});
     });
+    try {
+      Vault::open(settings_.folder, settings_.environment);
+    } catch (const Error&) {
+      tell(demand, "reopening-failed");
+    }
+    watcher_.finish(kPatienceWithWatcher);
+  }
+
+  void tell(const Demand& demand, std::string_view stage, nlohmann::json more = nlohmann::json::object()) {
+    more["order"] = demand.order;
+    more["stage"] = stage;
+    more["time"] = settings_.environment.now_ms();
+    watcher_.tell(as_line(more));
   }
 
   // Tidying up
@@ -362,14 +378,15 @@ class Guard {
     for (auto keeper = keepers_.begin(); keeper != keepers_.end();) {
       keeper = is_left(*keeper) ? std::next(keeper) : forget(keeper);
     }
-    if (keepers_.empty()) commands_ = 0;
     if (watcher_.has_ended()) watcher_.ended();
   }
 
   std::list<KeeperProcess>::iterator forget(std::list<KeeperProcess>::iterator keeper) {
     if (keeper->asker) send_message(keeper->asker.get(), {"locked"});
     if (keeper->is_open && !keeper->is_retired) report("locked: the keeper ended");
-    return keepers_.erase(keeper);
+    const auto next = keepers_.erase(keeper);
+    wait_for_commands();
+    return next;
   }
 
   void drop_late() {
@@ -397,7 +414,6 @@ class Guard {
   std::list<Connection> connections_;
   std::list<KeeperProcess> keepers_;
   int idle_minutes_ = 0;
-  int commands_ = 0;  // running
   Clock::time_point first_deadline_ = after(kFirstUnlockTimeout);
   bool had_keeper_ = false;
   bool ended_ = false;

@@ -26,8 +26,10 @@ struct GuardSettings {
   std::function<void(const std::string&)> report;
   /// Called once the socket is there, and before anything is served.
   std::function<void()> ready;
-  /// Listens to the custodians (see Watcher); may be empty. It gets a line of JSON for each receipt of a destroy order:
-  /// {"cannot_promise","not_reached","order","stage","time"}.
+  /// Listens to the custodians (see Watcher); may be empty. For each stage of an order it gets a line of JSON,
+  /// {"order", "stage","time"}: of a lock `locked`; of a destroy those of DestroyStage, with "not_reached" and
+  /// "cannot_promise", and at last `reopening-failed`, when opening the vault was tried. Then its input ends, and it
+  /// has some seconds to pass on what it got.
   Watcher::Body watcher;
 };
 

@@ -23,6 +23,7 @@ constexpr std::size_t kMaxDetails = 4u << 20;  // bytes: what exec(2) takes is l
 constexpr std::size_t kMaxWords = 1u << 20;
 constexpr int kMaxNumber = 1 << 16;
 constexpr std::size_t kMaxCommands = 32;
+constexpr int kBySignal = 128;  // and its number: the exit status of what a signal ended, or interrupted
 
 /// While the key is made there is nothing to wipe that is not gone with the process.
 extern "C" void end_at_once(int) { _exit(0); }
@@ -52,7 +53,7 @@ pid_t fork_to(const Body& body) {
   require(child >= 0, "cannot start a process");
   if (child > 0) return child;
   try {
-    end_with_parent(parent, SIGTERM);
+    end_with_parent(parent, SIGKILL);
     reset_signals();
     _exit(body());
   } catch (...) {
@@ -89,7 +90,6 @@ std::vector<std::string> prove(const Keeping& keeping, SlotAccess& access) {
 }
 
 int exit_status(int wait_status) {
-  constexpr int kBySignal = 128;
   return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : kBySignal + WTERMSIG(wait_status);
 }
 
@@ -209,18 +209,24 @@ class Keeper {
     send_message(control_, {"began"});
   }
 
+  /// SIGTERM comes to the commands, too: the key goes now, and the keeper when they have ended.
   void hear_signals() {
     signalfd_siginfo signal = {};
-    while (read(signals_.get(), &signal, sizeof signal) == sizeof signal) ended_ |= signal.ssi_signo == SIGTERM;
+    while (read(signals_.get(), &signal, sizeof signal) == sizeof signal) {
+      if (signal.ssi_signo != SIGTERM) continue;
+      access_.reset();
+      is_locked_ = true;
+    }
     int status = 0;
-    for (pid_t process = 0; !ended_ && (process = waitpid(-1, &status, WNOHANG)) > 0;)
-      finish(process, exit_status(status));
+    for (pid_t process = 0; (process = waitpid(-1, &status, WNOHANG)) > 0;) finish(process, exit_status(status));
   }
 
+  /// To a command that locking has ended there is no answer, which tells its client why.
   void finish(pid_t process, int status) {
     const auto command = std::ranges::find(commands_, process, &Command::process);
     if (command == commands_.end()) return;
-    send_message(command->connection.get(), {"status", std::to_string(status)});
+    const bool was_ended = is_locked_ && status >= kBySignal;
+    if (!was_ended) send_message(command->connection.get(), {"status", std::to_string(status)});
     commands_.erase(command);
     send_message(control_, {"ended"});
   }
@@ -245,7 +251,8 @@ class Keeper {
   std::optional<SlotAccess> access_;
   OwnedFd signals_;
   std::vector<Command> commands_;
-  bool ended_ = false;
+  bool is_locked_ = false;
+  bool ended_ = false;  // the guard is gone
 };
 
 constexpr int kControl = 3;

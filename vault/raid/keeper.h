@@ -33,7 +33,7 @@ struct Keeping {
 // To whoever gave the command, over its connection: "status" number, or "locked" where it is not for this user
 
 /// The life of a keeper, in a process that was just forked: derives the key of `user`'s slot from the passphrase in a
-/// pipe, proves that it opens the vault, and keeps it, in locked memory, until it is told to end or the guard is gone.
+/// pipe, proves that it opens the vault, and keeps it, in locked memory, until SIGTERM comes or the guard is gone.
 /// Leads a session of its own, in which all its commands run: killing that process group ends everything that holds
 /// secrets. Returns the process's exit status.
 int run_keeper(const Keeping& keeping, int control, int passphrase, const std::string& user);

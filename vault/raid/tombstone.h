@@ -8,7 +8,7 @@
 namespace casevault {
 
 /// What is written over vault.json, in place, before anything else is destroyed: the durable intent, and at the end the
-/// mark that says so (docs/format.md section 14). It needs no key, so whoever can write to the disk can forge one; such
+/// mark that says so (docs/format.md section 3). It needs no key, so whoever can write to the disk can forge one; such
 /// a person can make a vault unusable anyway, by writing anything over `slots`.
 struct Tombstone {
   std::string order;         // which order it was; empty: `panic` on this machine

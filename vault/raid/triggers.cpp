@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/inotify.h>
+extern "C" {  // glibc 2.36 forgets it
+#include <sys/pidfd.h>
+}
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -133,6 +136,7 @@ void Watcher::start() {
   receipts_ = OwnedFd(receipts[1]);
   for (const int end : {demands[0], receipts[1]}) fcntl(end, F_SETFL, O_NONBLOCK);
   unread_.clear();
+  is_line_too_long_ = false;
 }
 
 bool Watcher::has_ended() const { return process_ > 0 && waitpid(process_, nullptr, WNOHANG) == process_; }
@@ -151,23 +155,42 @@ int Watcher::timeout_ms() const {
 
 std::optional<Demand> Watcher::check() {
   if (body_ && process_ < 0 && monotonic_ms() >= start_at_ms_) start();
-  std::array<char, kMaxLine> piece{};
-  if (unread_.size() > kMaxLine) unread_.clear();  // no line of ours
-  const ssize_t got = demands_ ? read(demands_.get(), piece.data(), piece.size()) : 0;
-  if (got > 0) unread_.append(piece.data(), static_cast<std::size_t>(got));
-  if (got == 0) demands_.close();  // nothing more will come; that it ends is noticed elsewhere
-  return next_line();
-}
-
-std::optional<Demand> Watcher::next_line() {
-  constexpr std::string_view kDestroy = "destroy ";
+  if (unread_.find('\n') == unread_.npos) read_more();
   const auto end = unread_.find('\n');
   if (end == unread_.npos) return std::nullopt;
   const auto line = unread_.substr(0, end);
   unread_.erase(0, end + 1);
-  if (line == "lock") return Demand{Demand::Kind::kLock, "an order came to lock", {}};
-  if (!line.starts_with(kDestroy) || !is_order(line.substr(kDestroy.size()))) return std::nullopt;
-  return Demand{Demand::Kind::kDestroy, "an order came to destroy", line.substr(kDestroy.size())};
+  return std::exchange(is_line_too_long_, false) ? std::nullopt : parse(line);
+}
+
+void Watcher::read_more() {
+  if (!demands_) return;
+  if (unread_.size() > kMaxLine) {
+    is_line_too_long_ = true;  // up to its end
+    unread_.clear();
+  }
+  std::array<char, kMaxLine> piece{};
+  const ssize_t got = read(demands_.get(), piece.data(), piece.size());
+  if (got > 0) unread_.append(piece.data(), static_cast<std::size_t>(got));
+  if (got == 0) demands_.close();  // nothing more will come; that it ends is noticed elsewhere
+}
+
+std::optional<Demand> Watcher::parse(const std::string& line) {
+  if (line == "lock") return Demand{Demand::Kind::kLock, "the vault may not stay open", {}};
+  for (const auto& [word, kind] : {std::pair("lock ", Demand::Kind::kLock), {"destroy ", Demand::Kind::kDestroy}}) {
+    if (!line.starts_with(word)) continue;
+    const auto order = line.substr(std::string_view(word).size());
+    if (is_order(order)) return Demand{kind, "an order came", order};
+  }
+  return std::nullopt;
+}
+
+void Watcher::finish(int timeout_ms) {
+  receipts_.close();
+  if (process_ < 0) return;
+  const OwnedFd process(pidfd_open(process_, 0));
+  pollfd wait = {process.get(), POLLIN, 0};
+  poll(&wait, 1, timeout_ms);
 }
 
 void Watcher::tell(const std::string& line) {

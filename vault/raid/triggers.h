@@ -19,7 +19,7 @@ struct Demand {
   enum class Kind { kLock, kEnd, kDestroy };  // kEnd: lock, and end the guard
   Kind kind = Kind::kLock;
   std::string reason;  // plain words, for whoever watches the guard
-  std::string order;   // of kDestroy
+  std::string order;   // of whom the watcher has it from; else empty
 };
 
 class Trigger {
@@ -110,8 +110,8 @@ class UsbKey : public Trigger {
   OwnedFd watch_;
 };
 
-/// A process of ours that listens elsewhere (to the custodians) and demands by lines of text: `lock`, or `destroy
-/// ORDER`, ORDER being up to 128 letters and digits of ASCII. Whatever else it writes means nothing.
+/// A process of ours that listens elsewhere (to the custodians) and demands by lines of text: `lock`, `lock ORDER` or
+/// `destroy ORDER`, ORDER being up to 128 letters, digits, `-` and `_` of ASCII. Whatever else it writes means nothing.
 class Watcher : public Trigger {
  public:
   /// Runs in the process: writes its lines to the first descriptor, and reads from the second what `tell` says.
@@ -124,18 +124,22 @@ class Watcher : public Trigger {
   std::optional<Demand> check() override;
   /// One line to the watcher; never waits, so it is lost where the watcher does not read.
   void tell(const std::string& line);
+  /// Nothing more will be told: waits until it has passed on what it was told, and ends.
+  void finish(int timeout_ms);
   /// Whether the process has ended, which is reaped then.
   bool has_ended() const;
   void ended();
 
  private:
   void start();
-  std::optional<Demand> next_line();
+  void read_more();
+  static std::optional<Demand> parse(const std::string& line);
   Body body_;
   pid_t process_ = -1;
   OwnedFd demands_;
   OwnedFd receipts_;
   std::string unread_;
+  bool is_line_too_long_ = false;
   std::int64_t start_at_ms_ = 0;  // by the monotonic clock, while there is no process
 };
 

@@ -128,9 +128,13 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(OrderCard, TextsThatAreNoCardAreRefused) {
   const std::string line = card_line(card_of());
-  for (const std::string& text : {std::string(), std::string("# only\n"), "x" + line, line + "\n" + line, line + "=",
-                                  line.substr(0, line.size() - 1), line.substr(0, 40), std::string(kPrefix),
-                                  "casevault-card:2/" + line.substr(kPrefix.size()), line + " x", " " + line}) {
+  std::string twice = line;
+  twice.append("\n").append(line);
+  std::string newer(line);
+  newer.replace(newer.find(":1/"), 3, ":2/");
+  for (const std::string& text :
+       {std::string(), std::string("# only\n"), "x" + line, twice, line + "=", line.substr(0, line.size() - 1),
+        line.substr(0, 40), std::string(kPrefix), newer, line + " x", " " + line}) {
     EXPECT_THROW(parse_card(text), Error) << text.substr(0, 60);
   }
 }

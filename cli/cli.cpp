@@ -23,6 +23,8 @@ int dispatch(Process& process, Output& output, const std::vector<std::string>& w
     output.text(help_of(*line.command));
     return kDone;
   }
+  const auto proxy = line.arguments.options.find("proxy");
+  if (proxy != line.arguments.options.end()) process.environment.proxy = proxy->second.back();
   Invocation call(process, output, *line.command, std::move(line.arguments));
   require(!process.unlocked || line.command->in_guard, "a guard was given a command that is not for it");
   if (line.command->in_guard && !process.unlocked) {

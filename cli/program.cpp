@@ -45,6 +45,14 @@ struct Origin {
   RunCommand run_for_guard;
 };
 
+/// The XDG Base Directory specification, version 0.8: a relative path is to be ignored.
+std::filesystem::path state_folder() {
+  const std::filesystem::path given = variable("XDG_STATE_HOME").value_or("");
+  if (given.is_absolute()) return given;
+  const std::filesystem::path home = variable("HOME").value_or("");
+  return home.is_absolute() ? home / ".local" / "state" : std::filesystem::path();
+}
+
 int run_process(const std::vector<std::string>& words, const KdfSettings& kdf, Origin origin) {
   DescriptorBuffer buffer(STDOUT_FILENO, was_interrupted);
   std::ostream out(&buffer);
@@ -62,7 +70,8 @@ int run_process(const std::vector<std::string>& words, const KdfSettings& kdf, O
                       .interrupted = was_interrupted,
                       .device = host_name(),
                       .new_vault_cost = kdf.new_vault,
-                      .cost_floor = kdf.floor},
+                      .cost_floor = kdf.floor,
+                      .state_folder = state_folder()},
       .unlocked = origin.unlocked,
       .run_for_guard = std::move(origin.run_for_guard),
   };

@@ -4,7 +4,7 @@
 
 namespace casevault {
 
-/// A QR code (ISO/IEC 18004, error correction M) of the text as lines of half blocks, dark on light, for a terminal;
+/// A QR code (vault/qr.h) of the text as lines of half blocks, dark on light, for a terminal;
 /// empty when the text is too long for one.
 std::string qr_code(std::string_view text);
 

@@ -9,7 +9,10 @@ namespace {
 Session unlock(Invocation& call, Vault vault) {
   const std::string user = call.user();
   const SlotAccess* unlocked = call.process().unlocked;
-  if (unlocked && unlocked->user == user) return vault.unlock(*unlocked);
+  if (unlocked && unlocked->user == user) {
+    auto access = unlocked->clone();
+    return vault.unlock(access);
+  }
   const SecretBytes passphrase = current_passphrase(call, "Passphrase of " + user);
   return vault.unlock(user, passphrase);
 }

@@ -27,6 +27,9 @@ std::vector<Command> make_table() {
   add(receive_command());
   add_all(audit_commands());
   add(verify_command());
+  add_all(custody_commands());
+  add_all(order_commands());
+  add_all(custodian_commands());
   add(unlock_command());
   add(lock_command());
   add(guard_command());
@@ -65,6 +68,7 @@ std::span<const Option> global_options() {
       Option{"vault", "DIR", "the vault's folder; else CASEVAULT_DIR"},
       Option{"user", "NAME", "who you are; else CASEVAULT_USER, else the login name"},
       Option{"passphrase-file", "FILE", "the passphrase is the first line of FILE (/dev/fd/N works); else it is asked"},
+      Option{"proxy", "HOST:PORT", "reach custodians through this SOCKS5 proxy, e.g. Tor's 127.0.0.1:9050"},
       Option{"json", nullptr, "results as one JSON object per line"},
       Option{"quiet", nullptr, "no notes and no progress bar; warnings and errors stay"},
       Option{"verbose", nullptr, "more detail"},

@@ -16,11 +16,13 @@ std::string base64_encode(ByteView bytes, int variant) {
 }
 
 constexpr std::string_view kBase64Characters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+constexpr std::string_view kBase64urlCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 // libsodium refuses unused bits that are not zero and padding other than the variant's. But 1.0.18 takes some bytes
 // above 0x7f for letters, so foreign characters are refused here.
-std::optional<Bytes> base64_decode(std::string_view text, int variant) {
-  if (text.find_first_not_of(kBase64Characters) != std::string_view::npos) return std::nullopt;
+std::optional<Bytes> base64_decode(std::string_view text, int variant,
+                                   std::string_view characters = kBase64Characters) {
+  if (text.find_first_not_of(characters) != std::string_view::npos) return std::nullopt;
   Bytes bytes(text.size() / 4 * 3 + 3);
   std::size_t size = 0;
   if (sodium_base642bin(raw(bytes), bytes.size(), text.data(), text.size(), nullptr, &size, nullptr, variant) != 0) {
@@ -115,6 +117,10 @@ std::string to_base64_unpadded(ByteView bytes) {
 }
 std::optional<Bytes> from_base64_unpadded(std::string_view text) {
   return base64_decode(text, sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
+}
+std::string to_base64url(ByteView bytes) { return base64_encode(bytes, sodium_base64_VARIANT_URLSAFE_NO_PADDING); }
+std::optional<Bytes> from_base64url(std::string_view text) {
+  return base64_decode(text, sodium_base64_VARIANT_URLSAFE_NO_PADDING, kBase64urlCharacters);
 }
 
 std::string to_bech32(std::string_view prefix, ByteView data) {

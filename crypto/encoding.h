@@ -14,6 +14,9 @@ std::optional<Bytes> from_base64(std::string_view text);
 /// The same without padding, as age writes it.
 std::string to_base64_unpadded(ByteView bytes);
 std::optional<Bytes> from_base64_unpadded(std::string_view text);
+/// Base64url (RFC 4648 section 5) without padding, for text that may stand in an address. As strict.
+std::string to_base64url(ByteView bytes);
+std::optional<Bytes> from_base64url(std::string_view text);
 
 struct Bech32 {
   std::string prefix;  // human-readable part, as it stood (all lower or all upper case)

@@ -31,6 +31,14 @@ To derive_key(const From& from, std::string_view label, ByteView context = {}) {
   return key;
 }
 
+/// A key that takes both secrets: keyed by the first, over the second.
+template <typename To, typename First, typename Second>
+To mix_keys(const First& first, std::string_view label, const Second& second) {
+  To key = To::zero();
+  derive_bytes(first.expose_secret(), label, second.expose_secret(), key.expose_secret_for_writing());
+  return key;
+}
+
 /// HKDF-SHA-256 (RFC 5869), extract then expand. @pre out.size() <= 255 * 32
 void hkdf_sha256(ByteView input_key, ByteView salt, ByteView info, std::span<std::byte> out);
 

@@ -24,4 +24,6 @@ SecretBytes SecretBytes::copy_of(ByteView bytes) {
 // sodium_free wipes the whole allocation, so also what truncate cut off.
 void SecretBytes::Free::operator()(std::byte* p) const { sodium_free(p); }
 
+void wipe(std::span<std::byte> bytes) { sodium_memzero(bytes.data(), bytes.size()); }
+
 }  // namespace casevault

@@ -67,6 +67,12 @@ class Key {
   SecretBytes bytes_;
 };
 
+/// In constant time.
+template <typename Purpose, std::size_t Size>
+bool equal_constant_time(const Key<Purpose, Size>& a, const Key<Purpose, Size>& b) {
+  return equal_constant_time(ByteView(a.expose_secret()), ByteView(b.expose_secret()));
+}
+
 /// What a passphrase is stretched to by Argon2id.
 using PassphraseKey = Key<struct PassphrasePurpose>;
 /// Opens one slot.
@@ -75,6 +81,8 @@ using SlotKey = Key<struct SlotPurpose>;
 using CatalogKey = Key<struct CatalogPurpose>;
 /// One epoch of one case; its database key is derived from it.
 using CaseKey = Key<struct CasePurpose>;
+/// What custodians hold of one user or case, put together.
+using CustodyShare = Key<struct CustodySharePurpose>;
 /// Keys one SQLCipher database.
 using DatabaseKey = Key<struct DatabasePurpose>;
 /// Marks the names of a case's bodies as its own.
@@ -93,6 +101,9 @@ using AuditSessionKey = Key<struct AuditSessionPurpose>;
 using AuditEntryKey = Key<struct AuditEntryPurpose>;
 
 void fill_random(std::span<std::byte> out);
+
+/// Overwrites a buffer of somebody else's through which a secret came in; the compiler does not leave it out.
+void wipe(std::span<std::byte> bytes);
 
 template <typename Purpose, std::size_t Size>
 Key<Purpose, Size> Key<Purpose, Size>::random() {

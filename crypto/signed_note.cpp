@@ -12,7 +12,6 @@ namespace casevault {
 namespace {
 
 constexpr std::string_view kSignaturePrefix = "\u2014 ";
-constexpr std::byte kEd25519{0x01};
 constexpr std::size_t kVkeySize = 1 + sizeof(VerifyKey::bytes);  // bytes behind the last "+"
 
 // White_Space of Unicode 15 but for the control characters below U+0020, which are refused everywhere.
@@ -36,8 +35,18 @@ bool is_note_characters(std::string_view text) {
 
 bool is_note_text(std::string_view text) { return text.ends_with('\n') && is_note_characters(text); }
 
-NoteKeyId key_id_of(std::string_view name, const VerifyKey& key) {
-  return to_array<4>(sha256({as_bytes(name), as_bytes("\n"), ByteView(&kEd25519, 1), key.bytes}));
+// What stands behind the last "+" of a verifier key.
+Bytes key_material(NoteSignatureType type, const VerifyKey& key) {
+  const auto type_byte = static_cast<std::byte>(type);
+  return concat({ByteView(&type_byte, 1), key.bytes});
+}
+
+NoteKeyId key_id_of(std::string_view name, NoteSignatureType type, const VerifyKey& key) {
+  return to_array<4>(sha256({as_bytes(name), as_bytes("\n"), key_material(type, key)}));
+}
+
+const char* wrong_type(NoteSignatureType type) {
+  return type == NoteSignatureType::kEd25519 ? "it is not of type 1 (Ed25519)" : "it is not of type 4 (cosignatures)";
 }
 
 NoteSignature parse_signature(std::string_view line) {
@@ -64,13 +73,15 @@ bool is_valid_note_key_name(std::string_view name) {
          std::ranges::none_of(kSpaces, has);
 }
 
-NoteVerifier::NoteVerifier(std::string name, const VerifyKey& key)
-    : name_(std::move(name)), key_(key), key_id_(key_id_of(name_, key_)) {
+template <NoteSignatureType Type>
+NoteKey<Type>::NoteKey(std::string name, const VerifyKey& key)
+    : name_(std::move(name)), key_(key), key_id_(key_id_of(name_, Type, key_)) {
   require(is_valid_note_key_name(name_), "signed note: wrong key name");
 }
 
 // Base64 may hold "+", the name and the hexadecimal digits may not: the first two count.
-NoteVerifier NoteVerifier::parse(std::string_view text) {
+template <NoteSignatureType Type>
+NoteKey<Type> NoteKey<Type>::parse(std::string_view text) {
   const auto first = text.find('+');
   const auto second = first == std::string_view::npos ? first : text.find('+', first + 1);
   if (second == std::string_view::npos) bad_vkey("not name+id+key");
@@ -79,14 +90,34 @@ NoteVerifier NoteVerifier::parse(std::string_view text) {
   const auto id = array_from_hex<sizeof(NoteKeyId)>(text.substr(first + 1, second - first - 1));
   const auto key = from_base64(text.substr(second + 1));
   if (!id || !key || key->empty()) bad_vkey("its id or its key is malformed");
-  if (key->front() != kEd25519 || key->size() != kVkeySize) bad_vkey("it is not of type 1 (Ed25519)");
-  NoteVerifier verifier(std::string(name), {to_array<32>(ByteView(*key).subspan(1))});
+  if (key->front() != static_cast<std::byte>(Type) || key->size() != kVkeySize) bad_vkey(wrong_type(Type));
+  NoteKey verifier(std::string(name), {to_array<32>(ByteView(*key).subspan(1))});
   if (verifier.key_id_ != *id) bad_vkey("its id does not belong to its name and key");
   return verifier;
 }
 
-std::string NoteVerifier::encode() const {
-  return name_ + "+" + to_hex(key_id_) + "+" + to_base64(concat({ByteView(&kEd25519, 1), key_.bytes}));
+template <NoteSignatureType Type>
+std::string NoteKey<Type>::encode() const {
+  return name_ + "+" + to_hex(key_id_) + "+" + to_base64(key_material(Type, key_));
+}
+
+template class NoteKey<NoteSignatureType::kEd25519>;
+template class NoteKey<NoteSignatureType::kCosignature>;
+
+std::string NoteSignature::encode() const {
+  return std::string(kSignaturePrefix) + key_name + " " + to_base64(concat({key_id, bytes})) + "\n";
+}
+
+std::vector<NoteSignature> parse_note_signatures(std::string_view text) {
+  std::vector<NoteSignature> signatures;
+  LineReader lines(text);
+  while (const auto line = lines.next_after(kSignaturePrefix)) {
+    if (signatures.size() == kMaxNoteSignatures) bad_note("it has too many signatures");
+    signatures.push_back(parse_signature(*line));
+  }
+  if (!lines.rest().empty()) bad_note("a line among the signatures is no signature");
+  if (signatures.empty()) bad_note("it has no signature");
+  return signatures;
 }
 
 SignedNote SignedNote::sign(std::string text, const std::string& key_name, const SigningKey& key) {
@@ -111,31 +142,21 @@ SignedNote SignedNote::parse(std::string_view text) {
   const auto divide = text.rfind("\n\n");
   if (divide == std::string_view::npos) bad_note("it has no signature");
   SignedNote note(std::string(text.substr(0, divide + 1)));
-  LineReader lines(text.substr(divide + 2));
-  while (const auto line = lines.next_after(kSignaturePrefix)) {
-    if (note.signatures_.size() == kMaxNoteSignatures) bad_note("it has too many signatures");
-    note.signatures_.push_back(parse_signature(*line));
-  }
-  if (!lines.rest().empty()) bad_note("a line behind the empty line is no signature");
-  if (note.signatures_.empty()) bad_note("it has no signature");
+  note.signatures_ = parse_note_signatures(text.substr(divide + 2));
   return note;
 }
 
 std::string SignedNote::encode() const {
   std::string text = text_ + "\n";
-  for (const NoteSignature& signature : signatures_) {
-    text += kSignaturePrefix;
-    text += signature.key_name + " " + to_base64(concat({signature.key_id, signature.bytes})) + "\n";
-  }
+  for (const NoteSignature& signature : signatures_) text += signature.encode();
   return text;
 }
 
 std::optional<VerifiedNote> SignedNote::verify(std::span<const NoteVerifier> known) const {
   VerifiedNote verified{text_, {}};
   for (const NoteSignature& signature : signatures_) {
-    const auto key = std::ranges::find_if(known, [&](const NoteVerifier& candidate) {
-      return candidate.name() == signature.key_name && candidate.key_id() == signature.key_id;
-    });
+    const auto key =
+        std::ranges::find_if(known, [&](const NoteVerifier& candidate) { return candidate.is_named_by(signature); });
     if (key == known.end() || std::ranges::count(verified.signers, *key) > 0) continue;
     if (!is_signed(*key, text_, signature)) {
       throw Error(Errc::kDamaged, "the signature of " + key->name() + " under the note is not valid");

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 
@@ -14,6 +15,8 @@ struct Environment {
   std::string device;                    ///< this machine's name, for the audit log
   Argon2Cost new_vault_cost;             ///< what `init` writes into a new vault
   Argon2Cost cost_floor;                 ///< a vault that asks for less is refused before anything is run
+  std::filesystem::path state_folder;    ///< where this machine keeps what belongs to it and to no vault
+  std::string proxy;                     ///< host:port of a SOCKS5 proxy for custodians; empty: none
 };
 
 /// @throws Error{kInterrupted} once the user asked to stop.

@@ -46,9 +46,11 @@ const std::string& Session::user_name() const { return parts_->user_name; }
 UserId Session::user_id() const { return parts_->identity.id; }
 Role Session::role() const { return state().find_user(user_id())->role; }
 const Path& Session::folder() const { return parts_->folder; }
+const Path& Session::place() const { return parts_->place; }
 const Environment& Session::environment() const { return parts_->environment; }
 const CatalogState& Session::state() const { return parts_->catalog.state(); }
 const std::vector<std::string>& Session::warnings() const { return parts_->warnings; }
+void Session::warn(std::string sentence) { parts_->warnings.push_back(std::move(sentence)); }
 Catalog& Session::catalog() { return parts_->catalog; }
 AuditLog& Session::log() { return parts_->log; }
 const Identity& Session::identity() const { return parts_->identity; }
@@ -150,6 +152,7 @@ std::vector<std::size_t> stale_slots(Session& session) {
   for (const auto* user : state.active_users()) {
     sealed.insert(user->slot_hash);
     taken.insert(user->slot);
+    if (user->spare_slot) taken.insert(*user->spare_slot);
   }
   std::vector<std::size_t> stale;
   for (std::size_t slot = 0; slot < kSlotCount; ++slot) {
@@ -165,7 +168,7 @@ void tidy_slots(Session& session) {
   if (!behind && stale_slots(session).empty()) return;
   const ExclusiveAccess exclusive(session, 0);
   for (const auto slot : stale_slots(session)) session.keys().slots.erase(slot);
-  if (behind) reseal_slot(session, session.keys().slot_key);
+  if (behind) reseal_slot(session, session.keys().slot_key.clone(), session.keys().slot_custody);
 }
 
 namespace {
@@ -193,7 +196,7 @@ class EraseUnlessKept {
 
 }  // namespace
 
-void reseal_slot(Session& session, const SlotKey& key) {
+void reseal_slot(Session& session, SlotKey key, std::uint32_t custody_epoch) {
   auto& keys = session.keys();
   const auto index = session.state().free_slot(read_be64(random_array<8>()));
   if (!index) throw Error(Errc::kUsage, "all 64 slots are in use", "casevault user remove NAME");
@@ -210,6 +213,7 @@ void reseal_slot(Session& session, const SlotKey& key) {
   statement["slot"] = *index;
   statement["generation"] = contents.generation;
   statement["slot_hash"] = to_hex(keys.slots.hash(*index));
+  if (custody_epoch > 0) statement["custody"] = custody_epoch;
   update.append(statement, session.identity().signing);
   update.commit();
   unfinished.keep();
@@ -217,6 +221,8 @@ void reseal_slot(Session& session, const SlotKey& key) {
   keys.slot = *index;
   keys.generation = contents.generation;
   keys.slot_epoch = keys.catalog_epoch;
+  keys.slot_key = std::move(key);
+  keys.slot_custody = custody_epoch;
 }
 
 void reopen_log(Session& session) {

@@ -22,6 +22,10 @@ struct SessionParts;
 struct SlotAccess {
   std::string user;
   SlotKey key;
+  std::uint32_t custody_epoch = 0;         // of the custodians who helped with it; 0: the passphrase alone
+  std::optional<PassphraseKey> stretched;  // until the first session, which may have to re-seal the slot
+  /// For one more session, without a passphrase.
+  SlotAccess clone() const { return {user, key.clone(), custody_epoch, std::nullopt}; }
 };
 
 struct NewVault {
@@ -38,11 +42,13 @@ class Session {
   const std::string& user_name() const;
   UserId user_id() const;
   Role role() const;
-  const Path& folder() const;
+  const Path& folder() const;  // where its files are
+  const Path& place() const;   // what people call it
   const Environment& environment() const;
   const CatalogState& state() const;  // users, cases, grants: replayed and checked
   /// Things the user must hear of: a log that does not match, a file that was put back. Plain sentences.
   const std::vector<std::string>& warnings() const;
+  void warn(std::string sentence);
 
   /// Appends one audit entry (several when `objects` is long), synced before it returns. `objects` names cases and
   /// records
@@ -75,14 +81,15 @@ class Vault {
 
   const Header& header() const { return header_; }
   const Path& folder() const { return folder_; }
+  const Environment& environment() const { return environment_; }
 
   /// One Argon2id run, then all 64 slots. A failure is logged too.
   /// @throws Error: kWrongPassphrase, kNotAllowed (not yet approved, or removed), kDamaged, kAuditUnavailable, kBusy.
   Session unlock(const std::string& user, const SecretBytes& passphrase);
   /// The expensive half of it: Argon2id, and whoever else must agree. It is not known yet whether a slot opens.
   SlotAccess slot_access(const std::string& user, const SecretBytes& passphrase) const;
-  /// The other half.
-  Session unlock(const SlotAccess& access);
+  /// The other half. Where custody began, ended or moved since, the slot is re-sealed and `access` renewed.
+  Session unlock(SlotAccess& access);
 
   /// Asks to be let in: makes the user's keys and leaves a request that owners can read. Returns the fingerprint of the
   /// keys, to be compared aloud before approval. @throws Error{kUsage} for an unusable name.

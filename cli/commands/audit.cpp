@@ -3,6 +3,7 @@
 #include "cli/json.h"
 #include "cli/session.h"
 #include "vault/audit/proof.h"
+#include "vault/custody/witness.h"
 
 namespace casevault {
 namespace {
@@ -59,15 +60,21 @@ int run_audit_show(Invocation& call) {
 int run_audit_verify(Invocation& call) {
   OpenVault vault(call);
   const AuditVerification result = verify_audit(vault.session());
+  const auto witnessed = last_witnessed(vault.session());
   const int status = print_findings(call, result.findings);
   if (call.json()) {
     call.out().object({{"clean", status == 0},
                        {"entries", result.entries},
                        {"root", result.root_hex},
-                       {"contents_checked", result.contents_checked}});
+                       {"contents_checked", result.contents_checked},
+                       {"witnessed", witnessed ? iso_time(witnessed->time_ms) : ""}});
     return status;
   }
   call.out().line("audit log: " + count_of(result.entries, "entry", "entries") + ", tree root " + result.root_hex);
+  if (witnessed) {
+    call.out().line("last witnessed by a custodian: " + time_for_people(witnessed->time_ms) + ", with " +
+                    count_of(witnessed->size, "entry", "entries"));
+  }
   if (!result.contents_checked)
     call.out().note("the entries themselves can be checked by owners and auditors only; the tree was");
   if (status == 0) call.out().line("nothing bad was found");

@@ -8,6 +8,7 @@
 #include "cli/commands/drill.h"
 #include "cli/format.h"
 #include "cli/guarded.h"
+#include "vault/custody/watch.h"
 
 namespace casevault {
 namespace {
@@ -55,6 +56,9 @@ GuardSettings settings_of(Invocation& call) {
       .environment = call.process().environment,
       .places = socket_places(call.process()),
       .run = call.process().run_for_guard,
+  };
+  settings.watcher = [folder = settings.folder, environment = settings.environment](int demands, int receipts) {
+    return watch_custodians(folder, environment, demands, receipts);
   };
   if (const auto device = call.value("usb-key")) settings.usb_key = *device;
   if (const auto text = call.value("idle")) {

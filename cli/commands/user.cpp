@@ -6,6 +6,7 @@
 #include "cli/json.h"
 #include "cli/passphrase.h"
 #include "cli/session.h"
+#include "vault/access/decoy.h"
 #include "vault/access/users.h"
 #include "vault/storage/catalog_state.h"
 
@@ -158,8 +159,22 @@ int run_user_remove(Invocation& call) {
   return 0;
 }
 
+int run_duress(Invocation& call, Session& session) {
+  const SecretBytes passphrase = new_passphrase(call, "new-passphrase-file", "New passphrase for duress",
+                                                {session.user_name(), session.state().organisation()});
+  std::optional<Path> prepared;
+  if (const auto folder = call.value("decoy")) prepared = *folder;
+  set_duress_passphrase(session, passphrase, prepared);
+  call.out().line("the duress passphrase of " + session.user_name() + " is set");
+  call.out().warning(session.state().custody_epoch() > 0
+                         ? "typed instead of yours, it opens the decoy while the custodians lock all the rest"
+                         : "typed instead of yours, it opens the decoy and destroys all other access to this vault");
+  return 0;
+}
+
 int run_user_passphrase(Invocation& call) {
   OpenVault vault(call);
+  if (call.has("duress")) return run_duress(call, vault.session());
   const std::string user = vault.session().user_name();
   const SecretBytes passphrase = new_passphrase(call, "new-passphrase-file", "New passphrase of " + user,
                                                 {user, vault.session().state().organisation()});
@@ -254,9 +269,10 @@ std::vector<Command> user_commands() {
        .summary = "change your passphrase",
        .description = "Asks for the present passphrase, then twice for the new one. The new one is tried before the "
                       "old one stops working.",
-       .options = {{.name = "new-passphrase-file",
-                    .value = "FILE",
-                    .help = "the new passphrase is the first line of FILE"}},
+       .options =
+           {{.name = "new-passphrase-file", .value = "FILE", .help = "the new passphrase is the first line of FILE"},
+            {.name = "duress", .value = nullptr, .help = "set another one, for when you are forced to type it"},
+            {.name = "decoy", .value = "DIR", .help = "with --duress: a vault that you prepared, which it opens"}},
        .statuses = kStatuses,
        .run = run_user_passphrase},
       {.name = "user fingerprint",

@@ -47,6 +47,16 @@ def children_of(pid):
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and parent_of(name) == pid]
 
 
+def keepers_of(supervisor):
+    """Its children but the one that listens to custodians: a keeper begins a session."""
+    def begins_session(pid):
+        try:
+            return os.getsid(pid) == pid
+        except ProcessLookupError:
+            return False
+    return [pid for pid in children_of(supervisor) if begins_session(pid)]
+
+
 def is_alive(pid):
     return parent_of(pid) is not None
 
@@ -132,7 +142,7 @@ class GuardedOffice(Office):
 
     def keeper(self):
         """The keeper of a guard that is unlocked and runs nothing."""
-        [keeper] = children_of(self.supervisor())
+        [keeper] = keepers_of(self.supervisor())
         return keeper
 
     def start_guard(self, *args, **options):
@@ -312,7 +322,7 @@ class GuardTest(FaultTest):
 
     def test_a_killed_keeper_is_a_locked_vault(self):
         guard = self.office.start_guard()
-        self.check_locks(lambda: os.kill(children_of(guard.process.pid)[0], signal.SIGKILL))
+        self.check_locks(lambda: os.kill(keepers_of(guard.process.pid)[0], signal.SIGKILL))
         self.assertTrue(guard.is_running())
         self.office.unlock()
         self.assertTrue(self.office.is_unlocked())
@@ -383,7 +393,7 @@ class GuardTest(FaultTest):
         self.assertEqual(self.office.bare("guard").status, BUSY)
         self.assertEqual(self.office.bare("guard", "--background").status, BUSY)
         self.office.unlock()
-        self.assertEqual(len(children_of(guard.process.pid)), 1)
+        self.assertEqual(len(keepers_of(guard.process.pid)), 1)
         self.office.ok("lock", passphrase=False)
         self.assertTrue(guard.is_running(), "it stays, locked")
 
@@ -393,7 +403,7 @@ class GuardTest(FaultTest):
             result = running.finish()
             self.assertIn(result.status, (DONE, BUSY), str(result))
         self.assertTrue(self.office.is_unlocked())
-        wait_until(lambda: len(children_of(self.office.supervisor())) == 1, "former keepers ended")
+        wait_until(lambda: len(keepers_of(self.office.supervisor())) == 1, "former keepers ended")
 
     def test_unlocking_again_ends_no_command(self):
         office = self.office
@@ -404,7 +414,7 @@ class GuardTest(FaultTest):
         os.write(writing, b"I saw it.\n")
         os.close(writing)
         self.assertEqual(running.finish().status, DONE)
-        wait_until(lambda: len(children_of(office.supervisor())) == 1, "the former keeper ended")
+        wait_until(lambda: len(keepers_of(office.supervisor())) == 1, "the former keeper ended")
 
     def test_wrong_passphrase_leaves_nothing(self):
         self.office.set_passphrase("vera", "wrong")

@@ -11,7 +11,13 @@ inline constexpr Argon2Cost kCheapCost{1, 8192};
 
 /// A clock that only moves when told to, and the cheapest passphrase cost there is.
 inline Environment test_environment() {
-  return {[] { return std::int64_t{1'700'000'000'000}; }, [] { return false; }, "test-machine", kCheapCost, kCheapCost};
+  return {[] { return std::int64_t{1'700'000'000'000}; },
+          [] { return false; },
+          "test-machine",
+          kCheapCost,
+          kCheapCost,
+          {},
+          {}};
 }
 
 inline SecretBytes passphrase_of(std::string_view user) {

@@ -23,6 +23,12 @@ TEST_P(Base64Known, Unpadded) {
   EXPECT_EQ(to_base64_unpadded(as_bytes(GetParam().first)), text);
   EXPECT_EQ(from_base64_unpadded(text), bytes_of(GetParam().first));
 }
+TEST_P(Base64Known, Url) {
+  std::string text = GetParam().second.substr(0, GetParam().second.find('='));
+  for (char& c : text) c = c == '+' ? '-' : c == '/' ? '_' : c;
+  EXPECT_EQ(to_base64url(as_bytes(GetParam().first)), text);
+  EXPECT_EQ(from_base64url(text), bytes_of(GetParam().first));
+}
 INSTANTIATE_TEST_SUITE_P(Rfc4648, Base64Known,
                          testing::Values(Base64Case{"", ""}, Base64Case{"f", "Zg=="}, Base64Case{"fo", "Zm8="},
                                          Base64Case{"foo", "Zm9v"}, Base64Case{"foob", "Zm9vYg=="},
@@ -42,6 +48,12 @@ TEST_P(BadBase64Unpadded, IsRefused) { EXPECT_EQ(from_base64_unpadded(GetParam()
 INSTANTIATE_TEST_SUITE_P(Unpadded, BadBase64Unpadded,
                          testing::Values("Zg==", "Zg=", "Zm8=", "Zm9v=", "Z", "Zm9vY", "=", "Zh", "Zm9", "Zm 8",
                                          "Zm8\n", " Zm8", "-_--", std::string_view("Zm8\0", 4)));
+
+class BadBase64url : public testing::TestWithParam<std::string_view> {};
+TEST_P(BadBase64url, IsRefused) { EXPECT_EQ(from_base64url(GetParam()), std::nullopt); }
+INSTANTIATE_TEST_SUITE_P(Url, BadBase64url,
+                         testing::Values("Zg==", "Zg=", "Zm8=", "Z", "Zm9vY", "=", "Zh", "Zm9", "Zm 8", "Zm8\n", "/+++",
+                                         "Zm\xc3\xa9", std::string_view("Zm8\0", 4)));
 
 TEST(Base64, WhatParsesEncodesBackToTheSameText) {
   // All texts of up to four characters from a set with every class of character in it.

@@ -6,6 +6,7 @@
 #include "vault/access/case_keys.h"
 #include "vault/access/session_keys.h"
 #include "vault/audit/log.h"
+#include "vault/custody/shares.h"
 #include "vault/records/statement.h"
 #include "vault/storage/catalog.h"
 #include "vault/storage/json.h"
@@ -86,8 +87,9 @@ OpenCase open_case(Session& session, std::int64_t number, Right needed, std::str
                        "; this takes " + std::string(to_string(needed)));
   }
   const auto key = open_case_key(session, *grant, case_name(number));
-  auto store = CaseStore::open(case_path(session.folder(), entry->id, entry->epoch),
-                               case_database_key(key, entry->id, entry->epoch), entry->id);
+  auto store =
+      CaseStore::open(case_path(session.folder(), entry->id, entry->epoch),
+                      case_database_key(key, entry->id, entry->epoch, release_case_share(session, *entry)), entry->id);
   check_head(state, *entry, store);
   check_withdrawals(state, store, case_name(number));
   return {number, grant->right, entry->epoch, std::move(store)};
@@ -160,7 +162,9 @@ void rotate_case(Session& session, OpenCase& open, const Rotation& rotation) {
   remove_database(path);  // of an attempt that was cut off
   // Everything that others did before this has a smaller place in the log than what follows.
   session.record("case-rekey", case_name(open.number), "begun");
-  auto target = CaseStore::create(path, case_database_key(key, entry.id, epoch), entry.id, open.store.body_name_key());
+  const auto share = deal_case_share(session, open.number, epoch);
+  auto target = CaseStore::create(path, case_database_key(key, entry.id, epoch, share_of(share)), entry.id,
+                                  open.store.body_name_key());
   auto stamp = case_stamp(session, open);
   stamp.epoch = epoch;
   // The new grants cite the same log as what is written under them, however long the copy takes.
@@ -189,6 +193,8 @@ void rotate_case(Session& session, OpenCase& open, const Rotation& rotation) {
   statement["epoch"] = epoch;
   statement["title"] = to_hex(update.put_blob(seal_title(title, entry.id, key)));
   statement["grants"] = std::move(grants.list);
+  put_share(statement, share);
+  announce_forgotten_share(update, entry);
   update.append(statement, session.identity().signing);
   const auto head = target.head();
   auto head_statement = cited(new_statement(session, "case-head"));
@@ -206,6 +212,7 @@ void rotate_case(Session& session, OpenCase& open, const Rotation& rotation) {
   remove_database(old_path);
   sync_directory(old_path.parent_path());
   for (const auto& body : bodies_without_record) session.bodies().remove(body);
+  forget_announced_shares(session);
 }
 
 }  // namespace casevault

@@ -17,8 +17,12 @@ Path case_path(const Path& folder, const CaseId& id, std::uint32_t epoch) {
   return folder / "cases" / (to_hex(id) + "." + std::to_string(epoch) + ".db");
 }
 
-DatabaseKey case_database_key(const CaseKey& key, const CaseId& id, std::uint32_t epoch) {
-  return derive_key<DatabaseKey>(key, "casevault/v1/case-db", concat({id, be32(epoch)}));
+DatabaseKey case_database_key(const CaseKey& key, const CaseId& id, std::uint32_t epoch,
+                              const std::optional<CustodyShare>& share) {
+  const auto place = concat({id, be32(epoch)});
+  if (!share) return derive_key<DatabaseKey>(key, "casevault/v1/case-db", place);
+  const auto own = derive_key<CaseKey>(key, "casevault/v1/case-db-own-half", place);
+  return mix_keys<DatabaseKey>(own, "casevault/v1/case-db-custody", *share);
 }
 
 CaseKey open_case_key(Session& session, const Grant& grant, const std::string& what) {

@@ -8,6 +8,7 @@
 #include "vault/access/new_case.h"
 #include "vault/access/role_keys.h"
 #include "vault/access/session_keys.h"
+#include "vault/custody/shares.h"
 #include "vault/records/reading.h"
 #include "vault/storage/catalog.h"
 #include "vault/storage/json.h"
@@ -69,10 +70,11 @@ std::int64_t append_new_case(Session& session, Catalog::Update& update, const st
   const auto id = random_array<16>();
   const auto key = CaseKey::random();
   const auto path = case_path(session.folder(), id, 1);
-  CaseStore::create(path, case_database_key(key, id, 1), id, BodyNameKey::random());
+  const auto number = static_cast<std::int64_t>(update.state().cases().size()) + 1;
+  const auto share = deal_case_share(session, number, 1);
+  CaseStore::create(path, case_database_key(key, id, 1, share_of(share)), id, BodyNameKey::random());
   sync_directory(path.parent_path());
 
-  const auto number = static_cast<std::int64_t>(update.state().cases().size()) + 1;
   auto statement = new_statement(session, "case");
   statement["case"] = to_hex(id);
   statement["number"] = number;
@@ -84,6 +86,7 @@ std::int64_t append_new_case(Session& session, Catalog::Update& update, const st
   epoch["title"] = to_hex(update.put_blob(seal_title(title, id, key)));
   epoch["grants"] = {
       {{"user", to_hex(session.user_id())}, {"right", to_string(Right::kManage)}, {"key", to_hex(own_key)}}};
+  put_share(epoch, share);
   update.append(epoch, session.identity().signing);
   return number;
 }

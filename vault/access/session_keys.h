@@ -3,22 +3,29 @@
 #include "vault/storage/header.h"
 #include "vault/storage/slots.h"
 
+#include <map>
+#include <memory>
+
 #include "vault/vault.h"
 
 namespace casevault {
+
+class CustodyClient;
 
 /// The secrets of an unlocked session and the files they hang on; for the modules of the vault only.
 struct SessionKeys {
   Header header;
   Slots slots;
   SlotKey slot_key;
-  std::size_t slot = 0;          // where the slot that was opened lies
-  std::uint32_t generation = 0;  // its
-  std::uint32_t slot_epoch = 0;  // the catalogue epoch it holds the key of; behind catalog_epoch after a rotation
+  std::uint32_t slot_custody = 0;  // the custody epoch that slot_key opens under; 0: none
+  std::size_t slot = 0;            // where the slot that was opened lies
+  std::uint32_t generation = 0;    // its
+  std::uint32_t slot_epoch = 0;    // the catalogue epoch it holds the key of; behind catalog_epoch after a rotation
   CatalogKey catalog_key;
   std::uint32_t catalog_epoch = 0;
-  StateKey state_key;       // follows from catalog_key
-  int exclusive_depth = 0;  // ExclusiveAccess may nest
+  StateKey state_key;                                                  // follows from catalog_key
+  int exclusive_depth = 0;                                             // ExclusiveAccess may nest
+  std::map<std::uint32_t, std::shared_ptr<CustodyClient>> custodians;  // by custody epoch, once they were needed
 };
 
 StateKey state_key_of(const CatalogKey& key, const VaultId& vault);
@@ -49,10 +56,10 @@ nlohmann::json new_statement(Session& session, std::string_view kind);
 /// Mends what a crash left in `slots`, and takes a catalogue key that was handed over into the user's own slot.
 void tidy_slots(Session& session);
 
-/// Writes `contents` into a free slot under `key`, opens it once, makes the catalogue point to it, then overwrites the
-/// old one.
+/// Writes the session's slot anew into a free place under `key`, opens it once, makes the catalogue point to it, then
+/// overwrites the old one. The session goes on with that key.
 /// @pre ExclusiveAccess
-void reseal_slot(Session& session, const SlotKey& key);
+void reseal_slot(Session& session, SlotKey key, std::uint32_t custody_epoch);
 
 /// Puts a changed audit key into the session: entries are sealed to the new one from now on.
 void reopen_log(Session& session);

@@ -8,7 +8,9 @@
 #include "vault/access/join.h"
 #include "vault/access/role_keys.h"
 #include "vault/access/session_keys.h"
+#include "vault/access/unlock.h"
 #include "vault/audit/log.h"
+#include "vault/custody/enrolment.h"
 #include "vault/records/objects.h"
 #include "vault/sharing/organisation.h"
 #include "vault/storage/catalog.h"
@@ -172,6 +174,7 @@ void rotate_catalog(Session& session, const User& removed) {
   reopen_catalog(session, std::move(next.key), next.epoch);
 
   keys.slots.erase(removed.slot);
+  if (removed.spare_slot) keys.slots.erase(*removed.spare_slot);
   if (next.header_file) {
     replace_file(session.folder() / "vault.json", *next.header_file);
     session.catalog().set_finished("vault.json");
@@ -179,7 +182,7 @@ void rotate_catalog(Session& session, const User& removed) {
     reopen_log(session);
   }
   remove_file(handover_path(session.folder(), next.epoch - 1));
-  reseal_slot(session, keys.slot_key);
+  reseal_slot(session, keys.slot_key.clone(), keys.slot_custody);
 }
 
 /// @returns false when nobody of that name asks.
@@ -275,6 +278,8 @@ bool approve_user(Session& session, const std::string& name, Role role,
   certify(session, pending, role, role_keys, *slot);
   destroy_request(pending.path);
   session.record("user-approve", name);
+  deposit_for_user(session, *session.state().find_user(name));
+  if (role == Role::kOwner) renew_policies(session);
   return true;
 }
 
@@ -302,6 +307,8 @@ RemovalReport remove_user(Session& session, const std::string& name, bool even_i
     rotate_catalog(session, removed);
   }
   session.record("user-remove", name);
+  forget_user(session, name);
+  renew_policies(session);
   std::vector<std::int64_t> waiting;
   for (const auto& [number, entry] : session.state().cases()) {
     if (session.state().needs_rotation(entry)) waiting.push_back(number);
@@ -313,11 +320,9 @@ RemovalReport remove_user(Session& session, const std::string& name, bool even_i
 
 void change_passphrase(Session& session, const SecretBytes& new_passphrase) {
   session.record("user-passphrase", session.user_name(), "begun");
+  auto slot = new_slot_key(session, new_passphrase);
   const ExclusiveAccess exclusive(session);
-  auto& keys = session.keys();
-  auto slot_key = derive_slot_key(keys.header, session.user_name(), new_passphrase);
-  reseal_slot(session, slot_key);
-  keys.slot_key = std::move(slot_key);
+  reseal_slot(session, std::move(slot.key), slot.custody_epoch);
   session.record("user-passphrase", session.user_name());
 }
 

@@ -22,7 +22,7 @@ constexpr std::uint64_t kMaxFilled = 1u << 20;  // bytes
 
 /// Holds a key and waits to be ended.
 [[noreturn]] void hold_key(int ready) {
-  const SlotAccess access{"", SlotKey::random()};
+  SlotAccess access{"", SlotKey::random(), 0, std::nullopt};
   send_message(ready, {"ready"});
   while (true) pause();
 }

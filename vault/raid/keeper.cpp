@@ -66,14 +66,15 @@ std::vector<std::string> failure_of(const Error& error) {
 }
 
 /// Opens the vault once, in a process that ends: what it decrypts must not stay in the keeper's memory.
-std::vector<std::string> prove(const Keeping& keeping, const SlotAccess& access) {
+std::vector<std::string> prove(const Keeping& keeping, SlotAccess& access) {
   auto [here, there] = make_socket_pair();
   const int answer = there.get();
   const pid_t prover = fork_to([&] {
     try {
       auto vault = Vault::open(keeping.folder, keeping.environment);
+      const auto custody = access.custody_epoch;
       const Session session = vault.unlock(access);
-      std::vector<std::string> texts = {"open"};
+      std::vector<std::string> texts = {access.custody_epoch == custody ? "open" : "resealed"};
       texts.insert(texts.end(), session.warnings().begin(), session.warnings().end());
       send_message(answer, texts);
     } catch (const Error& error) {
@@ -275,9 +276,14 @@ int run_keeper(const Keeping& keeping, int control, int passphrase, const std::s
   std::vector<std::string> answer;
   try {
     const OwnedFd pipe(kPassphrase);
-    access = Vault::open(keeping.folder, keeping.environment)
-                 .slot_access(user, read_secret(pipe.get(), kPassphraseTimeoutMs));
-    answer = prove(keeping, *access);
+    const auto passphrase_text = read_secret(pipe.get(), kPassphraseTimeoutMs);
+    const auto open = [&] {
+      access = Vault::open(keeping.folder, keeping.environment).slot_access(user, passphrase_text);
+      return prove(keeping, *access);
+    };
+    answer = open();
+    if (answer[0] == "resealed") answer = open();  // the prover has the new key, and is gone
+    access->stretched.reset();
   } catch (const Error& error) {
     answer = failure_of(error);
   }

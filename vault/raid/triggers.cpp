@@ -124,7 +124,9 @@ void Watcher::start() {
     try {
       end_with_parent(parent, SIGKILL);
       reset_signals();
-      arrange_descriptors({{0, receipts[0]}, {1, demands[1]}, {2, STDERR_FILENO}});
+      // Not our standard error: whoever waits for its end would wait for this process.
+      const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+      arrange_descriptors({{0, receipts[0]}, {1, demands[1]}, {2, null}});
       _exit(body_(1, 0));
     } catch (...) {
       _exit(1);

@@ -24,7 +24,7 @@ namespace {
 constexpr std::uint64_t kMaxHeaderSize = 64u << 10;  // bytes
 constexpr std::size_t kSlotsSize = kSlotCount * kSlotSize;
 constexpr std::uint64_t kMaxOverwritten = 1u << 20;  // bytes of one file; what is small and seals keys is smaller
-constexpr int kFolderDepth = 3;                      // bodies/ab/…; deeper there is nothing of ours
+constexpr int kFolderDepth = 2;  // spare/bodies/<2 hex>
 constexpr std::uint64_t kPlaceMask = (std::uint64_t{1} << 52) - 1;  // numbers in our JSON are exact up to 2^53
 
 std::uint64_t inode_of(const Path& path) {

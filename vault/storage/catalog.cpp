@@ -16,6 +16,8 @@ const std::string kSchema =
     std::string(kChainSchema) +
     "CREATE TABLE unfinished(file TEXT PRIMARY KEY) STRICT;"
     "CREATE TABLE sealed(hash BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT;"
+    "CREATE TABLE witnessed(one INTEGER PRIMARY KEY CHECK(one = 1), size INTEGER NOT NULL, time INTEGER NOT NULL) "
+    "STRICT;"
     "CREATE TABLE log_head(one INTEGER PRIMARY KEY CHECK(one = 1), size INTEGER NOT NULL, root BLOB NOT NULL) STRICT;";
 
 DatabaseKey database_key(const CatalogKey& key, std::uint32_t epoch, const VaultId& vault) {
@@ -37,6 +39,11 @@ std::set<std::uint64_t> superseded_heads(const std::vector<Change>& changes) {
     if (!seen.insert(statement.value("case", "")).second) superseded.insert(change->number);
   }
   return superseded;
+}
+
+void announce(const Database& database, std::string_view file) {
+  auto insert = database.prepare("INSERT OR IGNORE INTO unfinished(file) VALUES(?)");
+  insert.bind(1, file).run();
 }
 
 }  // namespace
@@ -80,9 +87,11 @@ Catalog Catalog::copy_to(const Path& path, const CatalogKey& key, std::uint32_t 
     const auto data = source.blob(1);
     insert.bind(1, ByteView(hash)).bind(2, ByteView(data)).run();
   }
+  for (const auto& file : unfinished()) announce(target.database_, file);
   transaction.commit();
   target.state_ = state_;
   target.set_log_head(log_head());
+  target.set_witnessed(witnessed());
   return target;
 }
 
@@ -98,6 +107,13 @@ std::optional<Bytes> Catalog::blob(const Sha256Digest& hash) const {
   return data;
 }
 
+std::vector<std::string> Catalog::unfinished() const {
+  auto query = database_.prepare("SELECT file FROM unfinished ORDER BY file");
+  std::vector<std::string> files;
+  while (query.step()) files.push_back(query.text(0));
+  return files;
+}
+
 bool Catalog::is_unfinished(std::string_view file) const {
   auto query = database_.prepare("SELECT 1 FROM unfinished WHERE file = ?");
   query.bind(1, file);
@@ -107,6 +123,19 @@ bool Catalog::is_unfinished(std::string_view file) const {
 void Catalog::set_finished(std::string_view file) {
   auto erase = database_.prepare("DELETE FROM unfinished WHERE file = ?");
   erase.bind(1, file).run();
+}
+
+Catalog::Witnessed Catalog::witnessed() const {
+  auto query = database_.prepare("SELECT size, time FROM witnessed");
+  if (!query.step()) return {};
+  return {static_cast<std::uint64_t>(query.integer(0)), query.integer(1)};
+}
+
+void Catalog::set_witnessed(const Witnessed& last) {
+  auto upsert = database_.prepare(
+      "INSERT INTO witnessed(one, size, time) VALUES(1, ?, ?) ON CONFLICT(one) DO UPDATE SET size = excluded.size, "
+      "time = excluded.time");
+  upsert.bind(1, static_cast<std::int64_t>(last.size)).bind(2, last.time_ms).run();
 }
 
 LogCite Catalog::log_head() const {
@@ -148,10 +177,7 @@ void Catalog::Update::erase_blob(const Sha256Digest& hash) {
   erase.bind(1, ByteView(hash)).run();
 }
 
-void Catalog::Update::announce_file(std::string_view file) {
-  auto insert = catalog_.database_.prepare("INSERT OR IGNORE INTO unfinished(file) VALUES(?)");
-  insert.bind(1, file).run();
-}
+void Catalog::Update::announce_file(std::string_view file) { announce(catalog_.database_, file); }
 
 void Catalog::Update::commit() {
   transaction_.commit();

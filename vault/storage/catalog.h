@@ -57,10 +57,20 @@ class Catalog {
   /// Whether a file that was announced still waits to be written: a crash came between.
   bool is_unfinished(std::string_view file) const;
   void set_finished(std::string_view file);
+  /// Everything that was announced and still waits.
+  std::vector<std::string> unfinished() const;
 
   /// The audit log as it was after the last access through this catalogue. Size 0 when never set.
   LogCite log_head() const;
   void set_log_head(const LogCite& head);
+
+  /// The last cosignature of the audit log by a witness; size 0 when there was none.
+  struct Witnessed {
+    std::uint64_t size = 0;    // entries
+    std::int64_t time_ms = 0;  // by the witness's clock
+  };
+  Witnessed witnessed() const;
+  void set_witnessed(const Witnessed& last);
 
  private:
   Catalog(Database database, const VaultId& vault, const VerifyKey& root);

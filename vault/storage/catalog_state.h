@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "crypto/merkle.h"
+#include "crypto/ristretto.h"
 #include "vault/access/identity.h"
 #include "vault/storage/chain.h"
 #include "vault/storage/sharing_state.h"
@@ -18,6 +19,9 @@ struct User {
   std::size_t slot = 0;
   std::uint32_t generation = 0;  // of the slot
   Sha256Digest slot_hash{};
+  std::optional<std::size_t> spare_slot;  // a second one that the user keeps
+  Sha256Digest spare_hash{};
+  std::uint32_t slot_custody = 0;         // the custody epoch that the slot opens under; 0: by the passphrase alone
   std::optional<Sha256Digest> role_keys;  // sealed keys of owners and auditors, in the table `sealed`
   UserId approved_by{};
   std::int64_t since_ms = 0;
@@ -42,6 +46,8 @@ struct CaseEntry {
   std::int64_t created_ms = 0;
   std::uint32_t epoch = 0;          // current; 0 before the first
   Sha256Digest title{};             // hash of the sealed title
+  std::uint32_t custody_epoch = 0;  // of the custodians that the current epoch's database key takes; 0: none
+  std::optional<Element> share;     // commits to what they hold of it; exactly with a custody epoch
   ChainHead head;                   // of the case's chain, as last published
   std::uint64_t head_log_size = 0;  // what that head's statement cites
   bool closed = false;
@@ -77,6 +83,9 @@ class CatalogState {
   const ChainHead& head() const { return head_; }
   const std::string& organisation() const { return organisation_; }
   std::uint32_t epoch() const { return epoch_; }
+  /// 0 without custody.
+  std::uint32_t custody_epoch() const { return custody_epoch_; }
+  std::uint32_t newest_custody_epoch() const { return newest_custody_epoch_; }
   const Sha256Digest& header_hash() const { return header_hash_; }
   const Sha256Digest& handover_hash() const { return handover_hash_; }
   const std::map<UserId, User>& users() const { return users_; }
@@ -102,7 +111,8 @@ class CatalogState {
   /// that neither the epoch nor the user's time in the vault was over. nullopt: no right.
   std::optional<Right> right_at(const CaseEntry& entry, std::uint32_t epoch, const UserId& user,
                                 std::uint64_t log_size) const;
-  /// Somebody removed from the vault still holds the current case key.
+  /// Somebody removed from the vault still holds the current case key, or the case is not under custody as the vault
+  /// is.
   bool needs_rotation(const CaseEntry& entry) const;
 
  private:
@@ -112,6 +122,8 @@ class CatalogState {
   void remove_user(Context& context);
   void move_slot(Context& context);
   void new_epoch(Context& context);
+  void custody(Context& context);
+  void keep_slot(Context& context);
   void new_case(Context& context);
   void new_case_epoch(Context& context);
   void grant(Context& context);
@@ -129,6 +141,8 @@ class CatalogState {
   LogCite last_cite_;
   std::string organisation_;
   std::uint32_t epoch_ = 0;
+  std::uint32_t custody_epoch_ = 0;
+  std::uint32_t newest_custody_epoch_ = 0;
   bool removal_open_ = false;  // a removal that the new catalogue epoch must follow
   Sha256Digest header_hash_{};
   Sha256Digest handover_hash_{};

@@ -25,6 +25,7 @@ class Statement {
   Statement& bind(int index, const Key<Purpose, Size>& key) {
     return bind(index, ByteView(key.expose_secret()));
   }
+  Statement& bind(int index, const SecretBytes& secret) { return bind(index, secret.expose_secret()); }
   Statement& bind_null(int index);
   /// True while there is a row, all of it from authentic pages. Resets by itself when there is none left.
   bool step();

@@ -1,5 +1,7 @@
 #include "vault/storage/header.h"
 
+#include <algorithm>
+
 #include "crypto/encoding.h"
 #include "crypto/error.h"
 #include "vault/storage/json.h"
@@ -10,15 +12,18 @@ namespace {
 constexpr std::string_view kDomain = "casevault/v1/header";
 constexpr std::uint64_t kMaxMemoryBytes = std::uint64_t{4} << 30;
 constexpr std::uint64_t kMaxPasses = 64;
+constexpr std::size_t kMaxCustodyPlans = 4;
 
 nlohmann::json unsigned_fields(const Header& header) {
-  return {{"casevault", "vault"},
-          {"format", kFormatVersion},
-          {"vault", to_hex(header.vault_id)},
-          {"salt", to_hex(header.salt)},
-          {"argon2id", {{"memory_bytes", header.cost.memory_bytes}, {"passes", header.cost.passes}}},
-          {"audit_key", to_hex(header.audit_key.bytes)},
-          {"root_key", to_hex(header.root_key.bytes)}};
+  nlohmann::json fields = {{"casevault", "vault"},
+                           {"format", kFormatVersion},
+                           {"vault", to_hex(header.vault_id)},
+                           {"salt", to_hex(header.salt)},
+                           {"argon2id", {{"memory_bytes", header.cost.memory_bytes}, {"passes", header.cost.passes}}},
+                           {"audit_key", to_hex(header.audit_key.bytes)},
+                           {"root_key", to_hex(header.root_key.bytes)}};
+  for (const auto& plan : header.custody) fields["custody"].push_back(to_json(plan));
+  return fields;
 }
 
 [[noreturn]] void fail() {
@@ -50,7 +55,22 @@ Argon2Cost parse_cost(const nlohmann::json& object, const Argon2Cost& floor) {
   return {static_cast<std::uint32_t>(passes), memory};
 }
 
+std::vector<CustodyPlan> parse_custody(Fields& fields) {
+  std::vector<CustodyPlan> plans;
+  for (const auto& item : fields.list("custody", kMaxCustodyPlans)) {
+    plans.push_back(custody_plan_from_json(item, "vault.json"));
+    if (plans.size() > 1 && plans.back().epoch <= plans[plans.size() - 2].epoch) fail();
+  }
+  if (plans.empty()) fail();
+  return plans;
+}
+
 }  // namespace
+
+const CustodyPlan* Header::custody_of(std::uint32_t epoch) const {
+  const auto found = std::ranges::find(custody, epoch, &CustodyPlan::epoch);
+  return found == custody.end() ? nullptr : &*found;
+}
 
 Bytes encode_header(const Header& header, const SigningKey& root) {
   auto fields = unsigned_fields(header);
@@ -71,6 +91,7 @@ Header parse_header(ByteView file, const Argon2Cost& floor) {
   header.cost = parse_cost(fields.any("argon2id"), floor);
   header.audit_key.bytes = fields.hex<32>("audit_key");
   header.root_key.bytes = fields.hex<32>("root_key");
+  if (parsed.contains("custody")) header.custody = parse_custody(fields);
   const auto signature = from_base64(fields.text("signature"));
   fields.end();
   if (!signature || signature->size() != 64) fail();

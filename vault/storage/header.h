@@ -3,6 +3,7 @@
 #include "crypto/kdf.h"
 #include "crypto/sign.h"
 #include "vault/access/identity.h"
+#include "vault/custody/plan.h"
 
 namespace casevault {
 
@@ -17,6 +18,9 @@ struct Header {
   Argon2Cost cost;
   BoxPublicKey audit_key;  // audit entries are sealed to it
   VerifyKey root_key;
+  std::vector<CustodyPlan> custody;  // by epoch; the catalogue says which is in force, the others are being left
+  /// nullptr when there is none of that epoch.
+  const CustodyPlan* custody_of(std::uint32_t epoch) const;
 };
 
 Bytes encode_header(const Header& header, const SigningKey& root);

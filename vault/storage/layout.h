@@ -8,7 +8,7 @@ namespace casevault {
 // it, and destroying leaves it alone.
 inline constexpr std::array<std::string_view, 4> kVaultFiles = {"vault.json", "slots", "catalog.db",
                                                                 "catalog.db-journal"};
-inline constexpr std::array<std::string_view, 4> kVaultFolders = {"cases", "bodies", "handover", "audit"};
+inline constexpr std::array<std::string_view, 5> kVaultFolders = {"cases", "bodies", "handover", "audit", "spare"};
 
 /// Left by an interrupted change; means nothing.
 inline bool is_partial_file(std::string_view name) { return name.starts_with('.') && name.ends_with(".partial"); }

@@ -1,0 +1,298 @@
+#include "vault/custody/enrolment.h"
+
+#include "cli/commands/commands.h"
+#include "cli/format.h"
+#include "cli/json.h"
+#include "cli/passphrase.h"
+#include "cli/session.h"
+#include "vault/custody/account.h"
+#include "vault/custody/machines.h"
+
+namespace casevault {
+namespace {
+
+const std::vector<Errc> kStatuses = {Errc::kNoVault,           Errc::kBusy,
+                                     Errc::kWrongPassphrase,   Errc::kNotAllowed,
+                                     Errc::kDamaged,           Errc::kAuditUnavailable,
+                                     Errc::kCustodiansRefused, Errc::kTooFewCustodians,
+                                     Errc::kDestroyed,         Errc::kNoSpace,
+                                     Errc::kInterrupted};
+
+std::uint32_t number_option(Invocation& call, const char* name, std::uint32_t max) {
+  const auto text = call.value(name);
+  if (!text) throw Error(Errc::kUsage, std::string("--") + name + " is missing", help_hint(call.command()));
+  const bool digits = !text->empty() && text->size() < 6 && text->find_first_not_of("0123456789") == text->npos;
+  const auto number = digits ? std::stoul(*text) : max + 1ul;
+  if (number > max)
+    throw Error(Errc::kUsage, "'" + *text + "' is not a number that --" + name + " can be", help_hint(call.command()));
+  return static_cast<std::uint32_t>(number);
+}
+
+EnrolRequest request_of(Invocation& call) {
+  EnrolRequest request;
+  for (const auto& word : call.positional()) request.invitations.push_back(Invitation::parse(word));
+  request.threshold = number_option(call, "threshold", kMaxCustodians);
+  request.cards = number_option(call, "cards", kMaxCards);
+  request.quorum = number_option(call, "quorum", kMaxCards);
+  if (call.has("lease")) request.lease_hours = number_option(call, "lease", 24 * 365);
+  if (!call.has("out"))
+    throw Error(Errc::kUsage, "--out is missing: where shall the cards go?", help_hint(call.command()));
+  request.out = *call.value("out");
+  request.label = call.value_or("label", "");
+  request.one_place = call.has("one-place");
+  check_enrolment(request);
+  return request;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+std::vector<std::string> names_of(const std::vector<std::int64_t>& cases) {
+  std::vector<std::string> names;
+  for (const auto number : cases) names.push_back(case_name(number));
+  return names;
+}
+
+void report_progress(Invocation& call, const CustodyProgress& progress) {
+  if (!progress.users_waiting.empty())
+    call.out().note("at their next unlocking this follows for: " + joined(progress.users_waiting));
+  if (!progress.cases_waiting.empty()) {
+    call.out().note("re-keyed when somebody who may add to them next does: " +
+                    joined(names_of(progress.cases_waiting)));
+  }
+}
+
+int run_enroll(Invocation& call) {
+  const auto observer = [&](const std::string& step) { call.out().note(step); };
+  if (call.positional().empty()) {
+    OpenVault vault(call);
+    report_progress(call, continue_custody(vault.session(), observer));
+    return 0;
+  }
+  const EnrolRequest request = request_of(call);
+  for (const auto& invitation : request.invitations) {
+    call.out().note(invitation.custodian.name + ", " +
+                    (invitation.custodian.place.empty() ? "place not named" : invitation.custodian.place) + ", " +
+                    invitation.custodian.address);
+  }
+  OpenVault vault(call);
+  const EnrolResult result = enrol_custody(vault.session(), request, observer);
+  for (const auto& card : result.cards) {
+    if (call.json()) {
+      call.out().object({{"card", card.string()}});
+    } else {
+      call.out().line(card.string());
+    }
+  }
+  report_progress(call, result.progress);
+  call.out().warning(
+      "print the cards, give each to somebody outside the office, then destroy the files: they can lock and, " +
+      std::to_string(request.quorum) + " together, destroy this vault");
+  call.out().warning("copies of the disk from before today still open with the old way: a passphrase alone");
+  call.out().next("casevault custody status");
+  return 0;
+}
+
+int run_status(Invocation& call) {
+  OpenVault vault(call);
+  const CustodyAccount account = custody_account(vault.session());
+  Table table({{"CUSTODIAN"}, {"PLACE"}, {"ADDRESS"}, {"STATE"}});
+  for (const auto& custodian : account.custodians) {
+    if (call.json()) {
+      call.out().object({{"custodian", custodian.name},
+                         {"place", custodian.place},
+                         {"address", custodian.address},
+                         {"reached", custodian.reached},
+                         {"state", custodian.state}});
+      continue;
+    }
+    table.add({custodian.name, custodian.place, custodian.address, custodian.state});
+  }
+  table.print(call.out());
+  if (call.json()) {
+    call.out().object({{"threshold", account.threshold},
+                       {"quorum", account.quorum},
+                       {"cards", account.cards},
+                       {"lease_hours", account.lease_hours},
+                       {"device", account.device},
+                       {"users_waiting", account.progress.users_waiting},
+                       {"cases_waiting", names_of(account.progress.cases_waiting)}});
+    return 0;
+  }
+  if (account.threshold == 0) {
+    call.out().line("this vault is not under custody");
+  } else {
+    Facts facts;
+    facts.add("Threshold", std::to_string(account.threshold) + " of " + std::to_string(account.custodians.size()));
+    facts.add("Cards", std::to_string(account.cards) + ", of which unlock, destroy and burn take " +
+                           std::to_string(account.quorum));
+    facts.add("Lease", account.lease_hours == 0 ? "none: silence locks nothing"
+                                                : "locks itself after " + std::to_string(account.lease_hours) +
+                                                      " hours without a sign of life");
+    facts.add("This machine", account.device);
+    facts.print(call.out());
+  }
+  report_progress(call, account.progress);
+  return 0;
+}
+
+std::int64_t parse_moment(Invocation& call, const char* option) {
+  const std::string text = *call.value(option);
+  const auto time = parse_time(text);
+  if (!time)
+    throw Error(Errc::kUsage, "'" + text + "' is not a time", "write it as 2026-11-22 or 2026-11-22T09:30:00Z");
+  return *time;
+}
+
+int run_statement(Invocation& call) {
+  const auto now = call.process().environment.now_ms();
+  constexpr std::int64_t kDayMs = 24 * 3600 * 1000LL;
+  const auto from = call.has("from") ? parse_moment(call, "from") : now - kDayMs;
+  const auto until = call.has("to") ? parse_moment(call, "to") : now;
+  if (from > until) throw Error(Errc::kUsage, "--from is later than --to", help_hint(call.command()));
+  OpenVault vault(call);
+  const CustodyStatement statement = custody_statement(vault.session(), from, until);
+  Table table({{"TIME"}, {"CUSTODIAN"}, {"WHAT"}, {"OBJECT"}, {"DEVICE"}, {"OUTCOME"}});
+  for (const auto& entry : statement.entries) {
+    if (call.json()) {
+      call.out().object({{"time", iso_time(entry.time_ms)},
+                         {"custodian", entry.custodian},
+                         {"action", entry.action},
+                         {"object", entry.object},
+                         {"device", entry.device},
+                         {"outcome", entry.outcome}});
+      continue;
+    }
+    table.add(
+        {time_for_people(entry.time_ms), entry.custodian, entry.action, entry.object, entry.device, entry.outcome});
+  }
+  table.print(call.out());
+  for (const auto& name : statement.silent) call.out().warning(name + " did not answer: nothing is known of it");
+  const auto released = joined(names_of(statement.cases_released));
+  if (call.json()) {
+    call.out().object({{"from", iso_time(from)},
+                       {"to", iso_time(until)},
+                       {"custodians", statement.answered},
+                       {"enough", statement.enough},
+                       {"cases", statement.cases},
+                       {"released", names_of(statement.cases_released)}});
+    return statement.enough ? 0 : static_cast<int>(Errc::kTooFewCustodians);
+  }
+  call.out().line("from " + time_for_people(from) + " to " + time_for_people(until) + ": " +
+                  std::to_string(statement.cases_released.size()) + " of " + std::to_string(statement.cases) +
+                  " case keys were released" + (released.empty() ? "" : ": " + released));
+  if (statement.enough) return 0;
+  throw Error(Errc::kTooFewCustodians,
+              "too few custodians answered to be sure of it: those that did not could have released more",
+              "casevault custody status");
+}
+
+int run_enroll_device(Invocation& call) {
+  const std::string name = call.value_or("name", call.process().environment.device);
+  if (call.positional().empty()) {
+    const Vault vault = Vault::open(call.vault_folder(), call.process().environment);
+    const std::string request = device_request(vault, name);
+    call.out().line(request);
+    call.out().next("on a machine that opens the vault, an owner types: casevault custody enroll-device " + request);
+    call.out().next(
+        "or ask each custodian for an invitation, then type here: casevault custody enroll-device INVITATION...");
+    return 0;
+  }
+  if (call.argument(0).starts_with("casevault-custodian:")) {
+    std::vector<Invitation> invitations;
+    for (const auto& word : call.positional()) invitations.push_back(Invitation::parse(word));
+    const Vault vault = Vault::open(call.vault_folder(), call.process().environment);
+    enrol_this_machine(vault, invitations, name);
+    call.out().line("this machine is known to the custodians as " + name);
+    return 0;
+  }
+  OpenVault vault(call);
+  const std::string enrolled = enrol_machine(vault.session(), call.argument(0));
+  call.out().line("the machine " + enrolled + " is known to the custodians now");
+  return 0;
+}
+
+int run_leave(Invocation& call) {
+  OpenVault vault(call);
+  confirm(call, "Without custody a stolen disk and one passphrase are enough to read. End it?", "custody stays");
+  report_progress(call, leave_custody(vault.session(), [&](const std::string& step) { call.out().note(step); }));
+  return 0;
+}
+
+}  // namespace
+
+std::vector<Command> custody_commands() {
+  return {
+      {.name = "custody enroll",
+       .arguments = "[INVITATION...]",
+       .max_arguments = kAnyNumber,
+       .summary = "put the vault under custodians abroad",
+       .description =
+           "Every unlocking and every opening of a case then takes THRESHOLD of the custodians, who each gave you an "
+           "invitation.\n"
+           "Writes the cards that orders are signed with. For owners. Users follow at their next unlocking, cases at "
+           "once or when\n"
+           "somebody next adds to them. Given again with new invitations, custody moves to them. Without any "
+           "invitation:\n"
+           "goes on with what was not finished.",
+       .options = {{.name = "threshold", .value = "T", .help = "how many custodians it takes to open anything"},
+                   {.name = "cards", .value = "N", .help = "how many cards to write"},
+                   {.name = "quorum", .value = "Q", .help = "how many cards unlock, destroy and burn take"},
+                   {.name = "out", .value = "DIR", .help = "a new folder for the cards"},
+                   {.name = "lease",
+                    .value = "HOURS",
+                    .help = "the vault locks itself when no guard was heard for so long"},
+                   {.name = "label", .value = "TEXT", .help = "how the cards call the office; nothing if not given"},
+                   {.name = "one-place", .value = nullptr, .help = "T custodians in one place are accepted"}},
+       .statuses = kStatuses,
+       .run = run_enroll,
+       .in_guard = true},
+      {.name = "custody status",
+       .arguments = "",
+       .max_arguments = 0,
+       .summary = "the custodians, and what is not under custody yet",
+       .description = "Asks every custodian how the vault stands with it.",
+       .options = {},
+       .statuses = kStatuses,
+       .run = run_status,
+       .in_guard = true},
+      {.name = "custody statement",
+       .arguments = "",
+       .max_arguments = 0,
+       .summary = "what the custodians released, and that it was all",
+       .description =
+           "Asks every custodian for its signed account of the time, checks it against its log, and says which cases' "
+           "keys were\n"
+           "released. Without --from: the last 24 hours. For owners.",
+       .options = {{.name = "from", .value = "TIME", .help = "2026-11-22T09:30:00Z, or 2026-11-22"},
+                   {.name = "to", .value = "TIME", .help = "likewise"}},
+       .statuses = kStatuses,
+       .run = run_statement,
+       .in_guard = true},
+      {.name = "custody enroll-device",
+       .arguments = "[REQUEST|INVITATION...]",
+       .max_arguments = kAnyNumber,
+       .summary = "let another machine in",
+       .description =
+           "On the new machine, without arguments: prints a request. On a machine that opens the vault, an owner gives "
+           "that request.\n"
+           "Where no machine is left: invitations, one from each custodian, on the new machine.",
+       .options = {{.name = "name", .value = "NAME", .help = "how orders call the machine; else its host name"}},
+       .statuses = kStatuses,
+       .run = run_enroll_device},
+      {.name = "custody leave",
+       .arguments = "",
+       .max_arguments = 0,
+       .summary = "end custody",
+       .description = "Cases are re-keyed without custodians, users follow at their next unlocking. For owners.",
+       .options = {},
+       .statuses = kStatuses,
+       .run = run_leave,
+       .in_guard = true},
+  };
+}
+
+}  // namespace casevault

@@ -1,0 +1,23 @@
+#pragma once
+#include <nlohmann/json.hpp>
+
+#include "vault/custody/all_custodians.h"
+#include "vault/custody/client.h"
+
+namespace casevault {
+
+struct CustodyClient::Parts {
+  CustodyPlan plan;
+  DeviceKey device;
+  AllCustodians all;
+
+  std::string vault() const { return to_hex(all.settings().vault); }
+  /// Signed by the device. @throws as CustodyClient, when fewer than `need` did as asked.
+  void ask(AllCustodians::Question question, std::size_t need);
+  /// For answers that say nothing but that it was done: `{"time","vault"}`.
+  std::function<void(std::size_t, const std::string&)> take_done() const;
+  /// A deposit to each custodian, made by `fields`.
+  void deposit(const std::function<nlohmann::json(std::size_t index)>& fields, const SigningKey& by, std::size_t need);
+};
+
+}  // namespace casevault

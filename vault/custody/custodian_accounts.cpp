@@ -1,0 +1,185 @@
+#include <algorithm>
+#include <array>
+
+#include "crypto/cosignature.h"
+#include "crypto/encoding.h"
+#include "crypto/error.h"
+#include "crypto/witness_request.h"
+#include "vault/custody/custodian_core.h"
+#include "vault/storage/json.h"
+
+namespace casevault::custodian {
+namespace {
+
+constexpr std::size_t kMaxEntries = 500;                     // a page
+constexpr std::size_t kPageRoom = kMaxWireBody - 4 * 1'024;  // bytes for entries in the answer
+constexpr std::array<std::string_view, 2> kForOwners = {"{\"action\":\"calm\",", "{\"action\":\"duress\","};
+
+struct Interval {
+  VerifyKey to;
+  VaultId vault{};
+  std::int64_t from = 0;
+  std::int64_t until = 0;
+  std::uint64_t first = 0;  // no entries before this index
+};
+
+Interval parse_interval(std::string_view text) {
+  Query query(text);
+  Interval interval{.to = {query.hex<32>("to")},
+                    .vault = query.hex<16>("vault"),
+                    .from = static_cast<std::int64_t>(query.number("from")),
+                    .until = static_cast<std::int64_t>(query.number("until")),
+                    .first = query.number("first")};
+  query.end();
+  return interval;
+}
+
+nlohmann::json hashes(const std::vector<TreeHash>& proof) {
+  auto list = nlohmann::json::array();
+  for (const auto& hash : proof) list.push_back(to_hex(hash));
+  return list;
+}
+
+bool is_for_owners(std::string_view entry) {
+  return std::ranges::any_of(kForOwners, [&](std::string_view start) { return entry.starts_with(start); });
+}
+
+struct Page {
+  nlohmann::json entries = nlohmann::json::array();
+  std::uint64_t next = 0;
+};
+
+// The alarm is for owners: a device may be in the hands of whoever caused it.
+Page page_of(Core& core, const Interval& interval, bool with_alarms) {
+  Page page;
+  std::size_t size = 0;
+  for (const auto& [index, entry] :
+       core.store->log_of(interval.vault, interval.from, interval.until, interval.first, kMaxEntries + 1)) {
+    if (!with_alarms && is_for_owners(entry)) continue;
+    const nlohmann::json item = {
+        {"entry", entry}, {"index", index}, {"proof", hashes(core.log.prove_inclusion(index, entry))}};
+    size += nlohmann::json(item.dump()).dump().size();  // it stands in a statement, which is a string
+    if (page.entries.size() == kMaxEntries || size > kPageRoom) {
+      page.next = index;
+      break;
+    }
+    page.entries.push_back(item);
+  }
+  return page;
+}
+
+bool may_see_account(const Vault& vault, const VerifyKey& key) {
+  const auto* device = find_device(vault.devices, key);
+  return is_owner(vault, key) || (device != nullptr && device->burned_by == 0);
+}
+
+/// A log that this custodian witnesses, and what the request says of it.
+struct Witnessed {
+  NoteVerifier log;
+  Checkpoint checkpoint;
+};
+
+// Of the logs with this origin, the one that signed the note: 404 when there is none of that origin, 403 when none of
+// them signed.
+Witnessed require_known_log(const Core& core, const WitnessRequest& request) {
+  const auto start = request.unverified_checkpoint().origin + "+";
+  bool is_known = false;
+  for (const auto& [id, vault] : core.vaults) {
+    if (vault.state == State::kDestroyed || !vault.policy.log.starts_with(start)) continue;
+    const auto log = NoteVerifier::parse(vault.policy.log);
+    is_known = true;
+    try {
+      if (const auto checkpoint = verify_checkpoint(request.note(), log)) return {log, *checkpoint};
+    } catch (const Error& error) {
+      if (error.code() != Errc::kDamaged) throw;  // a wrong signature: perhaps of the next one
+    }
+  }
+  if (!is_known) refuse(404, "unknown", "no vault here has this log");
+  refuse(403, "signature", "the checkpoint is not signed by its log");
+}
+
+WireAnswer known_size(std::uint64_t size) {
+  return {.status = 409, .body = std::to_string(size) + "\n", .type = "text/x.tlog.size", .clock = std::nullopt};
+}
+
+WireAnswer cosigned(const Core& core, const Checkpoint& checkpoint) {
+  const auto signature =
+      cosign(checkpoint, core.log.origin(), core.keys.sign, static_cast<std::uint64_t>(core.now / 1000));
+  return {.body = signature.encode(), .type = "text/plain; charset=utf-8", .clock = std::nullopt};
+}
+
+// What others put under the note is no business of ours.
+std::string signed_by_log_alone(const SignedNote& note, const NoteVerifier& log) {
+  for (const auto& signature : note.signatures()) {
+    if (log.is_named_by(signature)) return note.unverified_text() + "\n" + signature.encode();
+  }
+  throw Error(Errc::kInternal, "a note that its log signed has no signature of it");
+}
+
+void remember(Core& core, const Witnessed& witnessed, const SignedNote& note) {
+  const LogHead head{witnessed.checkpoint.size, witnessed.checkpoint.root};
+  core.store->put_witnessed(witnessed.log.encode(), {head, signed_by_log_alone(note, witnessed.log)});
+  for (const auto& [id, vault] : core.vaults) {
+    if (vault.policy.log != witnessed.log.encode() || vault.state == State::kDestroyed) continue;
+    core.log.append({.action = "witness",
+                     .vault = id,
+                     .detail = "root=" + to_hex(head.root) + " size=" + std::to_string(head.size)},
+                    core.now);
+  }
+}
+
+}  // namespace
+
+WireAnswer statement(Core& core, const Request& request) {
+  const auto signer = core.signer(request);
+  const auto ask = parsed([&] { return parse_interval(request.wire.query); });
+  core.require_to(ask.to);
+  const auto& vault = core.vault(ask.vault);
+  if (!may_see_account(vault, signer.key))
+    refuse(401, "signature", "the request is signed by no owner or device of this vault");
+  core.gate.take_nonce(signer, core.now / 1000);
+  auto page = page_of(core, ask, is_owner(vault, signer.key));
+  return answer_of(to_json(signed_by(
+      core, kStatementDomain,
+      {{"checkpoint", core.log.checkpoint()},
+       {"entries", std::move(page.entries)},
+       {"first", ask.first},
+       {"from", ask.from},
+       {"kind", "statement"},
+       {"next", page.next},
+       {"secrets", {{"case", count_scopes(vault, ScopeKind::kCase)}, {"user", count_scopes(vault, ScopeKind::kUser)}}},
+       {"time", core.now},
+       {"until", ask.until},
+       {"vault", to_hex(vault.id)}})));
+}
+
+WireAnswer checkpoint(Core& core, const Request& request) {
+  if (!request.wire.query.empty()) refuse(400, "malformed", "the query is malformed");
+  return {.body = core.log.checkpoint(), .type = "text/plain; charset=utf-8", .clock = std::nullopt};
+}
+
+WireAnswer consistency(Core& core, const Request& request) {
+  const auto old = parsed([&] {
+    Query query(request.wire.query);
+    const auto size = query.number("old");
+    query.end();
+    return size;
+  });
+  if (old == 0 || old > core.log.head().size) refuse(404, "unknown", "the log has never had that many entries");
+  return answer_of({{"checkpoint", core.log.checkpoint()}, {"proof", hashes(core.log.prove_consistency(old))}});
+}
+
+WireAnswer add_checkpoint(Core& core, const Request& request) {
+  const auto ask = parsed([&] { return WitnessRequest::parse(request.wire.body); });
+  const auto witnessed = require_known_log(core, ask);
+  const auto known = core.store->witnessed(witnessed.log.encode()).value_or(Store::Witnessed{}).head;
+  const auto& checkpoint = witnessed.checkpoint;
+  if (ask.old_size() != known.size) return known_size(known.size);
+  if (known.size != 0 && checkpoint.size == known.size && checkpoint.root != known.root)
+    refuse(409, "conflict", "a tree of this size with another root was cosigned already");
+  if (!ask.is_consistent_with(known.root)) refuse(422, "malformed", "the proof is wrong");
+  if (checkpoint.size > known.size) remember(core, witnessed, ask.note());
+  return cosigned(core, checkpoint);
+}
+
+}  // namespace casevault::custodian

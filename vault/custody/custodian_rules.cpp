@@ -1,0 +1,262 @@
+#include "vault/custody/custodian_rules.h"
+
+#include <algorithm>
+
+#include "vault/custody/custodian_refusal.h"
+
+namespace casevault::custodian {
+namespace {
+
+constexpr std::size_t kMaxOrders = 4'096;  // of a vault; more are kept only while they have not expired
+constexpr std::int64_t kSkewMs = kMaxWireClockSkew * 1000;
+
+[[noreturn]] void refuse_order(const char* why) { refuse(403, "order", why); }
+
+bool is_waiting(const Order& order, std::int64_t now) { return !order.is_done() && order.terms.expires > now; }
+
+bool same_keys(std::vector<VerifyKey> a, std::vector<VerifyKey> b) {
+  const auto by_bytes = [](const VerifyKey& x, const VerifyKey& y) { return x.bytes < y.bytes; };
+  std::ranges::sort(a, by_bytes);
+  std::ranges::sort(b, by_bytes);
+  return a == b;
+}
+
+bool is_final(const OrderTerms& terms) { return terms.type == OrderType::kDestroy || terms.type == OrderType::kBurn; }
+
+void require_known_scope(const Vault& vault, const OrderTerms& terms) {
+  if (terms.kind == ScopeKind::kDevice) {
+    if (!vault.devices.contains(terms.id)) refuse_order("the order is about a device that is not known here");
+    return;
+  }
+  const auto scope = vault.scopes.find(terms.id);
+  if (scope == vault.scopes.end() || scope->second.kind != *terms.kind)
+    refuse_order("the order is about a user or case that is not known here");
+  if (scope->second.state == State::kDestroyed && !is_final(terms))
+    refuse(403, "destroyed", "this user or case was destroyed");
+}
+
+void change_vault(Vault& vault, OrderType type, std::int64_t now, Effect& effect) {
+  effect.vault_changed = true;
+  if (vault.state == State::kDestroyed) return;
+  const bool by_order = vault.state == State::kLocked && vault.cause == LockCause::kOrder;
+  const bool changes = type == OrderType::kUnlock ? vault.state == State::kLocked : !by_order;
+  if (changes || type == OrderType::kDestroy) effect.affected = count_secrets(vault);
+  if (type == OrderType::kUnlock) {
+    vault.state = State::kActive;
+    vault.seen = now;
+    return;
+  }
+  vault.state = type == OrderType::kDestroy ? State::kDestroyed : State::kLocked;
+  vault.cause = LockCause::kOrder;
+  if (type != OrderType::kDestroy) return;
+  effect.erase_all = true;
+  for (auto& [id, scope] : vault.scopes) scope.secrets.clear();
+}
+
+void change_scope(Scope& scope, OrderType type, Effect& effect) {
+  if (scope.state == State::kDestroyed) return;
+  const bool changes = type == OrderType::kUnlock ? scope.state == State::kLocked || scope.tries >= kMaxTries
+                                                  : type == OrderType::kDestroy || scope.state == State::kActive;
+  if (changes) effect.affected = scope.secrets.size();
+  if (type == OrderType::kUnlock) {
+    scope.state = State::kActive;
+    scope.tries = 0;
+    scope.since = 0;
+    return;
+  }
+  scope.state = type == OrderType::kDestroy ? State::kDestroyed : State::kLocked;
+  if (type != OrderType::kDestroy) return;
+  effect.erase_scope = true;
+  scope.secrets.clear();
+}
+
+void burn(Device& device, std::uint64_t number, Effect& effect) {
+  if (device.burned_by != 0) return;
+  device.burned_by = number;
+  effect.affected = 1;
+}
+
+std::size_t count_active(const Devices& devices) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(devices, [](const auto& entry) { return entry.second.burned_by == 0; }));
+}
+
+}  // namespace
+
+bool lapse(Vault& vault, std::int64_t now) {
+  vault.seen = std::min(vault.seen, now);
+  if (vault.state != State::kActive || vault.policy.lease_ms == 0) return false;
+  if (now - vault.seen <= vault.policy.lease_ms) return false;
+  vault.state = State::kLocked;
+  vault.cause = LockCause::kSilence;
+  return true;
+}
+
+void require_open(const Vault& vault, const std::optional<CustodyId>& user) {
+  if (vault.state == State::kActive) return;
+  if (vault.state == State::kDestroyed) refuse(403, "destroyed", "this vault was destroyed by an order");
+  if (vault.cause == LockCause::kDuress && user == vault.duress_user) return;
+  if (vault.cause == LockCause::kSilence)
+    refuse(403, "silent", "this vault is locked because its guard has been silent for too long");
+  refuse(403, "locked", "this vault is locked");
+}
+
+void require_open(const Scope& scope) {
+  if (scope.state == State::kDestroyed) refuse(403, "destroyed", "this user or case was destroyed by an order");
+  if (scope.state == State::kLocked) refuse(403, "locked", "this user or case is locked by an order");
+}
+
+State state_for_device(const Vault& vault) {
+  const bool is_duress = vault.state == State::kLocked && vault.cause == LockCause::kDuress;
+  return is_duress ? State::kActive : vault.state;
+}
+
+const Device& require_device(const Vault& vault, const VerifyKey& key) {
+  const auto* device = find_device(vault.devices, key);
+  if (device == nullptr) refuse(401, "signature", "the request is not signed by a device of this vault");
+  if (device->burned_by != 0) refuse(403, "burned", "this device was burned by an order");
+  return *device;
+}
+
+void require_owner(const Vault& vault, const VerifyKey& key) {
+  if (!is_owner(vault, key)) refuse(401, "signature", "the statement is not signed by an owner of this vault");
+}
+
+bool require_newer(const Stamp& in_force, const Stamp& statement, std::int64_t now) {
+  if (statement == in_force) return false;
+  if (statement.time > now + kSkewMs) throw Refusal{401, "time", "the statement is from the future", now / 1000};
+  if (statement.time <= in_force.time) refuse(409, "conflict", "a later statement is in force");
+  return true;
+}
+
+void require_fresh(const Stamp& statement, std::int64_t now) {
+  if (statement.time < now - kSkewMs) throw Refusal{401, "time", "the statement is too old", now / 1000};
+}
+
+void require_replaceable(const Vault& vault, const Policy& policy, std::int64_t now) {
+  if (policy.quorum == vault.policy.quorum && same_keys(policy.cards, vault.policy.cards)) return;
+  const auto waits = [&](const auto& entry) { return is_waiting(entry.second, now); };
+  if (std::ranges::any_of(vault.orders, waits))
+    refuse(409, "conflict", "cards and quorum cannot be changed while an order waits for signatures");
+}
+
+bool require_new_device(const Devices& devices, const CustodyId& id, const VerifyKey& key) {
+  const auto there = devices.find(id);
+  const auto* same_id = there == devices.end() ? nullptr : &there->second;
+  const auto* same_key = find_device(devices, key);
+  if ((same_id != nullptr && same_id->burned_by != 0) || (same_key != nullptr && same_key->burned_by != 0))
+    refuse(403, "burned", "this device was burned by an order");
+  if (same_id != nullptr && same_id == same_key) return false;
+  if (same_id != nullptr || same_key != nullptr)
+    refuse(409, "conflict", "a device of this name or key is enrolled already");
+  if (count_active(devices) >= kMaxDevices || devices.size() >= kMaxBurned)
+    refuse(409, "conflict", "this vault has too many devices");
+  return true;
+}
+
+void count_try(Scope& scope, std::int64_t now) {
+  if (scope.tries >= kMaxTries) refuse(403, "tries", "too many tries without a confirmed one");
+  if (scope.tries == 0) scope.since = now;
+  ++scope.tries;
+}
+
+Confirmed require_confirmer(const Scope& scope, const VerifyKey& by) {
+  for (const auto& [name, secret] : scope.secrets) {
+    if (name.type != SecretType::kOprf) continue;
+    if (secret.duress == by) return Confirmed::kByDuress;
+    if (secret.user == by) return Confirmed::kByUser;
+  }
+  refuse(401, "signature", "the confirmation is not signed by this user");
+}
+
+void take_confirmation(Scope& scope, const Stamp& statement, std::int64_t now) {
+  scope.confirmed = {statement, scope.tries, scope.since, now};
+  scope.tries = 0;
+  scope.since = 0;
+}
+
+void lock_for_duress(Vault& vault, const CustodyId& user) {
+  if (vault.state != State::kActive) return;
+  vault.state = State::kLocked;
+  vault.cause = LockCause::kDuress;
+  vault.duress_user = user;
+}
+
+std::size_t signatures_needed(const Policy& policy, OrderType type) {
+  return type == OrderType::kLock ? 1 : policy.quorum;
+}
+
+void require_valid(const Vault& vault, const OrderTerms& terms, std::int64_t now) {
+  if (terms.expires <= terms.issued || terms.expires - terms.issued > kMaxOrderLifeMs)
+    refuse_order("the order is valid for longer than seven days, or not at all");
+  if (terms.expires <= now || terms.issued > now + kMaxOrderAheadMs)
+    throw Refusal{403, "order", "the order has expired, or is from the future", now / 1000};
+  if ((terms.type == OrderType::kBurn) != (terms.kind == ScopeKind::kDevice))
+    refuse_order("devices can be burned and nothing else, and nothing else can be burned");
+  if (vault.state == State::kDestroyed && !is_final(terms))
+    refuse(403, "destroyed", "this vault was destroyed by an order");
+  if (terms.kind) require_known_scope(vault, terms);
+}
+
+void require_card_signatures(const Vault& vault, const std::string& statement,
+                             const std::vector<CardSignature>& signatures) {
+  const auto is_of_card = [&](const CardSignature& signature) { return is_card(vault, signature.card); };
+  if (!std::ranges::all_of(signatures, is_of_card)) refuse_order("the order is signed by a card of another vault");
+  const auto is_right = [&](const CardSignature& signature) {
+    return verify(signature.card, kOrderDomain, as_bytes(statement), signature.signature);
+  };
+  if (!std::ranges::all_of(signatures, is_right)) refuse_order("a signature under the order is wrong");
+}
+
+void require_room_for_order(const Vault& vault, const VerifyKey& card, std::int64_t now) {
+  const auto is_of_card = [&](const auto& entry) {
+    return entry.second.terms.expires > now && entry.second.signatures.front().card == card;
+  };
+  if (static_cast<std::size_t>(std::ranges::count_if(vault.orders, is_of_card)) >= kMaxOpenOrders)
+    refuse(429, "rate", "this card has brought too many orders in the last days");
+}
+
+bool add_signatures(Order& order, const std::vector<CardSignature>& signatures) {
+  const auto before = order.signatures.size();
+  for (const auto& signature : signatures) {
+    const auto is_same = [&](const CardSignature& have) { return have.card == signature.card; };
+    if (std::ranges::none_of(order.signatures, is_same)) order.signatures.push_back(signature);
+  }
+  return order.signatures.size() > before;
+}
+
+Effect carry_out(Vault& vault, Order& order, std::int64_t now) {
+  const auto& terms = order.terms;
+  Effect effect;
+  order.number = vault.newest() + 1;
+  order.done = now;
+  vault.done.emplace(order.number, sha256(as_bytes(order.statement)));
+  if (!terms.kind) {
+    change_vault(vault, terms.type, now, effect);
+  } else if (terms.kind == ScopeKind::kDevice) {
+    effect.device = terms.id;
+    auto& device = vault.devices[terms.id];
+    device.id = terms.id;
+    burn(device, order.number, effect);
+  } else {
+    effect.scope = terms.id;
+    auto& scope = vault.scopes[terms.id];
+    scope.kind = *terms.kind;
+    change_scope(scope, terms.type, effect);
+  }
+  return effect;
+}
+
+std::vector<Sha256Digest> outdated_orders(const Vault& vault, std::int64_t now) {
+  std::vector<Sha256Digest> outdated;
+  for (const auto& [hash, order] : vault.orders) {
+    if (!order.is_done() && order.terms.expires <= now) outdated.push_back(hash);
+  }
+  for (const auto& [number, hash] : vault.done) {
+    if (vault.orders.size() - outdated.size() <= kMaxOrders || number == vault.newest()) break;
+    if (vault.orders.at(hash).terms.expires <= now) outdated.push_back(hash);
+  }
+  return outdated;
+}
+
+}  // namespace casevault::custodian

@@ -1,0 +1,76 @@
+#pragma once
+#include "vault/custody/custodian_state.h"
+
+// What a custodian may do: decisions over what it knows in memory, and their effects there. Nothing here touches the
+// disk or a clock. `now` in Unix milliseconds. Functions that begin with "require" throw Refusal.
+namespace casevault::custodian {
+
+inline constexpr std::int64_t kMaxOrderAheadMs = 24 * 3'600'000LL;  // phones have wrong clocks
+inline constexpr std::size_t kMaxOpenOrders = 64;                   // not expired, brought by one card: done or waiting
+
+// ---- States.
+/// The lease: true when the vault has just become locked by it. A sign of life in the future counts as one of now.
+bool lapse(Vault& vault, std::int64_t now);
+/// 403 unless the vault is active, or locked by the duress of just this user.
+void require_open(const Vault& vault, const std::optional<CustodyId>& user);
+void require_open(const Scope& scope);
+/// As devices see it: after duress they are told what a coercer expects.
+State state_for_device(const Vault& vault);
+
+// ---- Who.
+/// 401 for a key that is no device of the vault, 403 for a burned one.
+const Device& require_device(const Vault& vault, const VerifyKey& key);
+void require_owner(const Vault& vault, const VerifyKey& key);
+
+// ---- Signed statements.
+/// Whether the statement is news. False for the very one that is in force: it is answered once more and changes
+/// nothing. 409 for an older one, 401 (time) for one from the future.
+bool require_newer(const Stamp& in_force, const Stamp& statement, std::int64_t now);
+/// 401 (time) for a statement that is not of the last minutes.
+void require_fresh(const Stamp& statement, std::int64_t now);
+
+// ---- Policies and devices.
+/// 409 when cards or quorum are to change while an order waits for signatures.
+void require_replaceable(const Vault& vault, const Policy& policy, std::int64_t now);
+/// 403 for a burned key or id, 409 for an id or key that is taken otherwise or when there are too many. False when just
+/// this device is there.
+bool require_new_device(const Devices& devices, const CustodyId& id, const VerifyKey& key);
+
+// ---- Tries.
+/// Counts an evaluation; 403 (tries) when there were ten already.
+void count_try(Scope& scope, std::int64_t now);
+enum class Confirmed { kByUser, kByDuress };
+/// 401 (signature) when it is neither key on file.
+Confirmed require_confirmer(const Scope& scope, const VerifyKey& by);
+/// Remembers what it answers and forgets the tries.
+void take_confirmation(Scope& scope, const Stamp& statement, std::int64_t now);
+void lock_for_duress(Vault& vault, const CustodyId& user);
+
+// ---- Orders.
+std::size_t signatures_needed(const Policy& policy, OrderType type);
+/// An order that was not here before: its times, its scope, whether it makes sense in this state.
+void require_valid(const Vault& vault, const OrderTerms& terms, std::int64_t now);
+/// 403 unless all are of cards of this vault and right.
+void require_card_signatures(const Vault& vault, const std::string& statement,
+                             const std::vector<CardSignature>& signatures);
+/// 429 when this card has brought too many.
+void require_room_for_order(const Vault& vault, const VerifyKey& card, std::int64_t now);
+/// Adds those of new cards; false when there is none.
+bool add_signatures(Order& order, const std::vector<CardSignature>& signatures);
+
+/// What an order did in memory, for the store to follow.
+struct Effect {
+  std::size_t affected = 0;  // secrets whose state changed; for burn, devices
+  bool vault_changed = false;
+  bool erase_all = false;           // every secret of the vault
+  std::optional<CustodyId> scope;   // changed
+  bool erase_scope = false;         // every secret of it
+  std::optional<CustodyId> device;  // changed
+};
+/// Carries it out and gives it its number. A scope or device that is not known here is made, in its final state: only
+/// tombstones tell of such.
+Effect carry_out(Vault& vault, Order& order, std::int64_t now);
+/// Orders to forget: expired without having been done, and the oldest expired ones where there are very many.
+std::vector<Sha256Digest> outdated_orders(const Vault& vault, std::int64_t now);
+
+}  // namespace casevault::custodian

@@ -1,0 +1,31 @@
+#pragma once
+#include <optional>
+#include <vector>
+
+#include "crypto/shamir.h"
+
+namespace casevault {
+
+/// Shares of one secret as they come in from custodians, until the secret is found. Without a commitment the first ones
+/// are believed; with one, shares that do not belong to it are passed over, as long as enough others do.
+class SharePile {
+ public:
+  SharePile(std::size_t threshold, std::optional<Element> commitment)
+      : threshold_(threshold), commitment_(commitment) {}
+  void add(ScalarShare share);
+  bool is_found() const { return secret_.has_value(); }
+  /// @pre is_found()
+  Scalar take() { return std::move(*secret_); }
+
+ private:
+  /// Tries the newest share with every choice of others, up to a bound.
+  void try_newest();
+  bool try_with(const std::vector<bool>& others);
+
+  std::size_t threshold_;
+  std::optional<Element> commitment_;
+  std::vector<ScalarShare> shares_;
+  std::optional<Scalar> secret_;
+};
+
+}  // namespace casevault

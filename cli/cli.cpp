@@ -5,6 +5,7 @@
 #include <typeinfo>
 
 #include "cli/command.h"
+#include "cli/guarded.h"
 #include "cli/help.h"
 #include "vault/text.h"
 
@@ -15,7 +16,7 @@ constexpr int kDone = 0;
 
 int status_of(Errc code) { return static_cast<int>(code); }
 
-int dispatch(Process& process, Output& output, ParsedLine line) {
+int dispatch(Process& process, Output& output, const std::vector<std::string>& words, ParsedLine line) {
   output.set_json(line.arguments.options.contains("json"));
   output.set_quiet(line.arguments.options.contains("quiet"));
   if (line.arguments.options.contains("help")) {
@@ -25,6 +26,10 @@ int dispatch(Process& process, Output& output, ParsedLine line) {
   const auto proxy = line.arguments.options.find("proxy");
   if (proxy != line.arguments.options.end()) process.environment.proxy = proxy->second.back();
   Invocation call(process, output, *line.command, std::move(line.arguments));
+  require(!process.unlocked || line.command->in_guard, "a guard was given a command that is not for it");
+  if (line.command->in_guard && !process.unlocked) {
+    if (const auto status = run_in_guard(call, words)) return *status;
+  }
   return line.command->run(call);
 }
 
@@ -34,7 +39,7 @@ int run_line(Process& process, Output& output, const std::vector<std::string>& w
     process.err << overview();
     return status_of(Errc::kUsage);
   }
-  const int status = dispatch(process, output, std::move(line));
+  const int status = dispatch(process, output, words, std::move(line));
   output.end_progress();
   output.flush();
   return status;

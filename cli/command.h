@@ -41,6 +41,7 @@ struct Command {
   std::vector<Option> options;
   std::vector<Errc> statuses;  // those besides 0 to 3 that this command may end with, for the help
   int (*run)(Invocation&);
+  bool in_guard = false;  // opens the vault and needs no passphrase for anything else: a guard may run it
 };
 
 /// All commands, in the order of the help.

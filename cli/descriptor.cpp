@@ -29,6 +29,19 @@ std::optional<int> descriptor_named(std::string_view path) {
   return std::nullopt;
 }
 
+std::set<int> descriptors_named_in(const std::vector<std::string>& words) {
+  std::set<int> named;
+  for (std::string_view word : words) {
+    if (word.starts_with("--")) {
+      const auto equals = word.find('=');
+      if (equals == word.npos) continue;
+      word.remove_prefix(equals + 1);
+    }
+    if (const auto number = descriptor_named(word)) named.insert(*number);
+  }
+  return named;
+}
+
 std::size_t read_descriptor(int descriptor, std::span<std::byte> out, const std::function<bool()>& interrupted) {
   while (true) {
     if (interrupted()) throw Error(Errc::kInterrupted, "interrupted");

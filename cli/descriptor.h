@@ -1,7 +1,9 @@
 #pragma once
 #include <functional>
 #include <optional>
+#include <set>
 #include <streambuf>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +13,9 @@ namespace casevault {
 
 /// N of `/dev/fd/N` or `/proc/self/fd/N`, 0 of `/dev/stdin`. nullopt for other paths.
 std::optional<int> descriptor_named(std::string_view path);
+
+/// Those that the words of a command line name, also as `--option=/dev/fd/N`.
+std::set<int> descriptors_named_in(const std::vector<std::string>& words);
 
 /// read(2) that waits until there is something, and gives up when interrupted. Returns the bytes read, 0 at the end.
 /// @throws Error: kInterrupted, kInternal when reading fails.

@@ -6,15 +6,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <climits>
 #include <csignal>
-#include <set>
-#include <string_view>
 
 #include "cli/descriptor.h"
 #include "crypto/error.h"
 #include "crypto/random.h"
+#include "vault/raid/processes.h"
 
 namespace casevault {
 namespace {
@@ -40,32 +40,10 @@ void tie_standard_descriptors() {
   }
 }
 
-/// The descriptors that arguments name, also as `--option=/dev/fd/N`.
-std::set<unsigned> named_descriptors(int argc, char** argv) {
-  std::set<unsigned> named;
-  for (int i = 1; i < argc; ++i) {
-    std::string_view word = argv[i];
-    if (word.starts_with("--")) {
-      const auto equals = word.find('=');
-      if (equals == word.npos) continue;
-      word.remove_prefix(equals + 1);
-    }
-    if (const auto number = descriptor_named(word)) named.insert(static_cast<unsigned>(*number));
-  }
-  return named;
-}
-
-/// Closes `first` to `last`; one by one where a sandbox does not know close_range(2).
-void close_between(unsigned first, unsigned last) {
-  if (close_range(first, last, 0) == 0) return;
-  rlimit open_files = {};
-  require(getrlimit(RLIMIT_NOFILE, &open_files) == 0, "cannot close descriptors that were left open");
-  for (rlim_t number = first; number <= last && number < open_files.rlim_cur; ++number) close(static_cast<int>(number));
-}
-
 void close_stray_descriptors(int argc, char** argv) {
   unsigned next = STDERR_FILENO + 1;
-  for (const unsigned keep : named_descriptors(argc, argv)) {
+  for (const int number : descriptors_named_in({argv + std::min(argc, 1), argv + argc})) {
+    const auto keep = static_cast<unsigned>(number);
     if (keep < next) continue;
     if (keep > next) close_between(next, keep - 1);
     next = keep + 1;

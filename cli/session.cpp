@@ -8,6 +8,11 @@ namespace {
 /// An Error of --passphrase-file or the terminal comes before the Argon2id run and before anything is logged.
 Session unlock(Invocation& call, Vault vault) {
   const std::string user = call.user();
+  const SlotAccess* unlocked = call.process().unlocked;
+  if (unlocked && unlocked->user == user) {
+    auto access = unlocked->clone();
+    return vault.unlock(access);
+  }
   const SecretBytes passphrase = current_passphrase(call, "Passphrase of " + user);
   return vault.unlock(user, passphrase);
 }

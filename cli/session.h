@@ -8,8 +8,8 @@
 
 namespace casevault {
 
-/// The vault of this call, unlocked with the user's passphrase; prints the session's warnings, those that came later
-/// when it ends.
+/// The vault of this call, unlocked with the user's passphrase, or with what a guard keeps; prints the session's
+/// warnings, those that came later when it ends.
 class OpenVault {
  public:
   explicit OpenVault(Invocation& call);

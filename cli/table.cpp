@@ -28,6 +28,12 @@ std::vector<Command> make_table() {
   add_all(audit_commands());
   add(verify_command());
   add_all(custody_commands());
+  add_all(order_commands());
+  add_all(custodian_commands());
+  add(unlock_command());
+  add(lock_command());
+  add(guard_command());
+  add(panic_command());
   add(completion_command());
   add(help_command());
   add(version_command());

@@ -42,7 +42,10 @@ class WithoutEcho {
 
 std::optional<Terminal> Terminal::open(const std::string& path, std::function<bool()> interrupted) {
   if (path.empty()) return std::nullopt;
-  const int descriptor = ::open(path.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  // A terminal that was handed over is used as it is: it need not be the one that /dev/tty is to this process.
+  const auto handed_over = descriptor_named(path);
+  const int descriptor =
+      handed_over ? fcntl(*handed_over, F_DUPFD_CLOEXEC, 0) : ::open(path.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (descriptor < 0) return std::nullopt;
   return Terminal(descriptor, std::move(interrupted));
 }

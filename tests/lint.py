@@ -14,6 +14,7 @@ MAY_EXPOSE_SECRETS = {
     "vault/storage/database.h": "keys of bodies are kept in the encrypted database of their case",
     "vault/access/strength.cpp": "a passphrase has to be given to zxcvbn to be rated",
     "cli/terminal.cpp": "a passphrase is typed into guarded memory here",
+    "vault/raid/secret_pipe.cpp": "a passphrase goes to the keeper through a pipe",
 }
 # Files that may write, sync or rename files, each with the reason.
 MAY_WRITE_FILES = {
@@ -23,6 +24,7 @@ MAY_WRITE_FILES = {
 # Files that may open files with flags that do not show on the line, each with the reason.
 MAY_OPEN_FILES = {
     "cli/terminal.cpp": "the terminal is opened to read and write",
+    "cli/guarded.cpp": "the terminal is opened to be lent to a command in the guard",
     "vault/records/walk.cpp": "what is to be added is opened to read, step by step from the folder above it",
 }
 

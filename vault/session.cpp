@@ -46,6 +46,7 @@ const std::string& Session::user_name() const { return parts_->user_name; }
 UserId Session::user_id() const { return parts_->identity.id; }
 Role Session::role() const { return state().find_user(user_id())->role; }
 const Path& Session::folder() const { return parts_->folder; }
+const Path& Session::place() const { return parts_->place; }
 const Environment& Session::environment() const { return parts_->environment; }
 const CatalogState& Session::state() const { return parts_->catalog.state(); }
 const std::vector<std::string>& Session::warnings() const { return parts_->warnings; }
@@ -151,6 +152,7 @@ std::vector<std::size_t> stale_slots(Session& session) {
   for (const auto* user : state.active_users()) {
     sealed.insert(user->slot_hash);
     taken.insert(user->slot);
+    if (user->spare_slot) taken.insert(*user->spare_slot);
   }
   std::vector<std::size_t> stale;
   for (std::size_t slot = 0; slot < kSlotCount; ++slot) {

@@ -19,6 +19,8 @@ struct SessionParts {
   Catalog catalog;
   bool log_matches = true;  // else the catalogue keeps the head it had: the mismatch must not be forgotten
   std::vector<std::string> warnings;
+  Path place;                       // the vault as people name it; another than `folder` for a decoy
+  std::optional<SigningKey> alarm;  // what confirms an unlocking under duress
 };
 
 }  // namespace casevault

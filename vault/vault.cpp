@@ -4,10 +4,12 @@
 
 #include "crypto/encoding.h"
 #include "crypto/random.h"
+#include "vault/access/decoy.h"
 #include "vault/access/handover.h"
 #include "vault/access/join.h"
 #include "vault/access/role_keys.h"
 #include "vault/access/unlock.h"
+#include "vault/raid/wipe.h"
 #include "vault/session_parts.h"
 #include "vault/sharing/organisation.h"
 #include "vault/storage/json.h"
@@ -92,17 +94,9 @@ nlohmann::json foundation(const UserKeys& owner, const VaultId& vault, const Sig
   return statement;
 }
 
-}  // namespace
-
-void Vault::create(const Path& folder, const NewVault& choices, const SecretBytes& passphrase,
+/// A whole vault in a folder that is there and empty. Without a passphrase it opens by the key that is returned.
+SlotKey make_vault(const Path& place, const NewVault& choices, const SecretBytes* passphrase,
                    const Environment& environment) {
-  require_valid_names(choices);
-  require_empty(folder);
-  require_parent(folder);
-  const auto target = std::filesystem::absolute(folder).lexically_normal();
-  const auto parent = (target.has_filename() ? target : target.parent_path()).parent_path();
-  Scaffold scaffold(parent / ("." + to_hex(random_array<8>()) + ".partial"));
-  const auto& place = scaffold.folder();
   for (const auto* name : {"cases", "bodies", "handover", "audit"}) make_directory(place / name);
 
   const auto root = SigningKey::random();
@@ -120,7 +114,9 @@ void Vault::create(const Path& folder, const NewVault& choices, const SecretByte
   const auto slot_index = read_be64(random_array<8>()) % kSlotCount;
   Slots::create(place / "slots");
   auto slots = Slots::open(place / "slots");
-  const auto slot_key = plain_slot_key(header, stretch_user_passphrase(header, choices.user, passphrase));
+  const auto slot_key = passphrase != nullptr
+                            ? plain_slot_key(header, stretch_user_passphrase(header, choices.user, *passphrase))
+                            : SlotKey::random();
   slots.write(slot_index, seal_slot(header, slot_key,
                                     {identity.id, 1, identity.signing.seed().clone(), identity.box.secret_key.clone(),
                                      root.verify_key(), 1, catalog_key.clone()}));
@@ -151,7 +147,28 @@ void Vault::create(const Path& folder, const NewVault& choices, const SecretByte
   log.append({"init", "", "done"}, &identity, &state);
   catalog.set_log_head(log.head());
   sync_directory(place);
+  return slot_key.clone();
+}
+
+}  // namespace
+
+void Vault::create(const Path& folder, const NewVault& choices, const SecretBytes& passphrase,
+                   const Environment& environment) {
+  require_valid_names(choices);
+  require_empty(folder);
+  require_parent(folder);
+  const auto target = std::filesystem::absolute(folder).lexically_normal();
+  const auto parent = (target.has_filename() ? target : target.parent_path()).parent_path();
+  Scaffold scaffold(parent / ("." + to_hex(random_array<8>()) + ".partial"));
+  make_vault(scaffold.folder(), choices, &passphrase, environment);
+  make_spare(scaffold.folder() / kSpare, choices, environment);
+  sync_directory(scaffold.folder());
   scaffold.move_to(target.has_filename() ? target : target.parent_path());
+}
+
+SlotKey make_spare(const Path& place, const NewVault& choices, const Environment& environment) {
+  make_directory(place);
+  return make_vault(place, choices, nullptr, environment);
 }
 
 Vault::Vault(Path folder, Environment environment, Header header)
@@ -171,6 +188,7 @@ Vault Vault::open(const Path& folder, const Environment& environment) {
     throw Error(Errc::kNoVault, "no vault here: " + folder.string(),
                 "name one with --vault DIR, or make one: casevault init");
   }
+  if (const auto tombstone = parse_tombstone(*file)) refuse_destroyed(folder, *tombstone, environment);
   return Vault(folder, environment, parse_header(*file, environment.cost_floor));
 }
 
@@ -184,8 +202,10 @@ SlotAccess Vault::slot_access(const std::string& user, const SecretBytes& passph
 }
 
 Session Vault::unlock(SlotAccess& access) {
-  Session session(unlock_vault(folder_, header_, environment_, access));
-  follow_custody(session, access);
+  auto parts = unlock_vault(folder_, header_, environment_, access);
+  const auto alarm = std::move(parts->alarm);
+  Session session(std::move(parts));
+  follow_custody(session, header_, access, alarm ? &*alarm : nullptr);
   return session;
 }
 

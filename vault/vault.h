@@ -22,8 +22,10 @@ struct SessionParts;
 struct SlotAccess {
   std::string user;
   SlotKey key;
-  std::uint32_t custody_epoch = 0;          // of the custodians who helped with it; 0: the passphrase alone
+  std::uint32_t custody_epoch = 0;         // of the custodians who helped with it; 0: the passphrase alone
   std::optional<PassphraseKey> stretched;  // until the first session, which may have to re-seal the slot
+  /// For one more session, without a passphrase.
+  SlotAccess clone() const { return {user, key.clone(), custody_epoch, std::nullopt}; }
 };
 
 struct NewVault {
@@ -40,7 +42,8 @@ class Session {
   const std::string& user_name() const;
   UserId user_id() const;
   Role role() const;
-  const Path& folder() const;
+  const Path& folder() const;  // where its files are
+  const Path& place() const;   // what people call it
   const Environment& environment() const;
   const CatalogState& state() const;  // users, cases, grants: replayed and checked
   /// Things the user must hear of: a log that does not match, a file that was put back. Plain sentences.
@@ -73,7 +76,7 @@ class Vault {
   /// @throws Error{kUsage} when there is something in it.
   static void create(const Path& folder, const NewVault& choices, const SecretBytes& passphrase,
                      const Environment& environment);
-  /// Reads the public header. @throws Error: kNoVault, kDamaged.
+  /// Reads the public header. @throws Error: kNoVault, kDamaged; kDestroyed, after going on with what was left of it.
   static Vault open(const Path& folder, const Environment& environment);
 
   const Header& header() const { return header_; }

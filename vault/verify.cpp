@@ -15,6 +15,7 @@
 #include "vault/storage/case_check.h"
 #include "vault/storage/catalog.h"
 #include "vault/storage/json.h"
+#include "vault/storage/layout.h"
 
 namespace casevault {
 namespace {
@@ -69,10 +70,9 @@ class Verification {
   }
 
   void check_folder() {
-    static const std::set<std::string> kKnown = {"vault.json", "slots",  "catalog.db", "catalog.db-journal",
-                                                 "cases",      "bodies", "handover",   "audit"};
     for (const auto& name : list_directory(session_.folder())) {
-      if (!kKnown.contains(name))
+      if (std::ranges::find(kVaultFiles, name) == kVaultFiles.end() &&
+          std::ranges::find(kVaultFolders, name) == kVaultFolders.end())
         note(name, "not part of the vault; a partial file is left from an interrupted change and can be deleted");
     }
     for (const auto& name : list_directory(session_.folder() / "audit")) {

@@ -55,6 +55,7 @@ Command add_command() {
       .statuses = {Errc::kPartial, Errc::kNoVault, Errc::kBusy, Errc::kWrongPassphrase, Errc::kNotAllowed,
                    Errc::kNotFound, Errc::kDamaged, Errc::kAuditUnavailable, Errc::kNoSpace, Errc::kInterrupted},
       .run = run_add,
+      .in_guard = true,
   };
 }
 

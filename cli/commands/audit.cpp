@@ -3,6 +3,7 @@
 #include "cli/json.h"
 #include "cli/session.h"
 #include "vault/audit/proof.h"
+#include "vault/custody/witness.h"
 
 namespace casevault {
 namespace {
@@ -59,15 +60,21 @@ int run_audit_show(Invocation& call) {
 int run_audit_verify(Invocation& call) {
   OpenVault vault(call);
   const AuditVerification result = verify_audit(vault.session());
+  const auto witnessed = last_witnessed(vault.session());
   const int status = print_findings(call, result.findings);
   if (call.json()) {
     call.out().object({{"clean", status == 0},
                        {"entries", result.entries},
                        {"root", result.root_hex},
-                       {"contents_checked", result.contents_checked}});
+                       {"contents_checked", result.contents_checked},
+                       {"witnessed", witnessed ? iso_time(witnessed->time_ms) : ""}});
     return status;
   }
   call.out().line("audit log: " + count_of(result.entries, "entry", "entries") + ", tree root " + result.root_hex);
+  if (witnessed) {
+    call.out().line("last witnessed by a custodian: " + time_for_people(witnessed->time_ms) + ", with " +
+                    count_of(witnessed->size, "entry", "entries"));
+  }
   if (!result.contents_checked)
     call.out().note("the entries themselves can be checked by owners and auditors only; the tree was");
   if (status == 0) call.out().line("nothing bad was found");
@@ -130,7 +137,8 @@ std::vector<Command> audit_commands() {
                    {.name = "case", .value = "CASE", .help = "only about this case and its records"},
                    {.name = "action", .value = "NAME", .help = "only this action, as the column ACTION calls it"}},
        .statuses = kStatuses,
-       .run = run_audit_show},
+       .run = run_audit_show,
+       .in_guard = true},
       {.name = "audit verify",
        .arguments = "",
        .max_arguments = 0,
@@ -139,7 +147,8 @@ std::vector<Command> audit_commands() {
                       "and auditors also opens each\n"
                       "entry and checks its signature. Status 15 when something does not fit.",
        .statuses = kStatuses,
-       .run = run_audit_verify},
+       .run = run_audit_verify,
+       .in_guard = true},
       {.name = "audit checkpoint",
        .arguments = "",
        .max_arguments = 0,
@@ -149,7 +158,8 @@ std::vector<Command> audit_commands() {
                       "it can prove later that the log was cut or changed. It tells nothing of what the entries say.",
        .options = {{.name = "out", .value = "FILE", .help = "a new file, instead of standard output"}},
        .statuses = kProofStatuses,
-       .run = run_audit_checkpoint},
+       .run = run_audit_checkpoint,
+       .in_guard = true},
       {.name = "audit prove",
        .arguments = "RECORD|ENTRY",
        .min_arguments = 1,
@@ -161,7 +171,8 @@ std::vector<Command> audit_commands() {
                       "without casevault.",
        .options = {{.name = "out", .value = "FILE", .help = "a new file, instead of standard output"}},
        .statuses = kProofStatuses,
-       .run = run_audit_prove},
+       .run = run_audit_prove,
+       .in_guard = true},
   };
 }
 

@@ -149,14 +149,16 @@ std::vector<Command> case_commands() {
                       "title until you grant it.\n"
                       "Owners and members may open cases, auditors may not.",
        .statuses = kStatuses,
-       .run = run_case_new},
+       .run = run_case_new,
+       .in_guard = true},
       {.name = "case list",
        .arguments = "",
        .max_arguments = 0,
        .summary = "the cases you may read",
        .description = "Lists every case that was granted to you, with your right in it.",
        .statuses = kStatuses,
-       .run = run_case_list},
+       .run = run_case_list,
+       .in_guard = true},
       {.name = "case show",
        .arguments = "CASE",
        .min_arguments = 1,
@@ -164,7 +166,8 @@ std::vector<Command> case_commands() {
        .summary = "one case: its members and how much is in it",
        .description = "Shows a case's title and state, who may do what in it, since when and by whom.",
        .statuses = kStatuses,
-       .run = run_case_show},
+       .run = run_case_show,
+       .in_guard = true},
       {.name = "case grant",
        .arguments = "CASE USER",
        .min_arguments = 2,
@@ -177,7 +180,8 @@ std::vector<Command> case_commands() {
            "A right that is lowered takes nothing away that was already seen; to take a case away, revoke it.",
        .options = {{.name = "right", .value = "read|add|manage", .help = "what the user may do", .required = true}},
        .statuses = kStatuses,
-       .run = run_case_grant},
+       .run = run_case_grant,
+       .in_guard = true},
       {.name = "case revoke",
        .arguments = "CASE USER",
        .min_arguments = 2,
@@ -187,7 +191,8 @@ std::vector<Command> case_commands() {
                       "may read the audit log.\n"
                       "What somebody has already seen or copied cannot be taken back. Asks first; --yes answers.",
        .statuses = kStatuses,
-       .run = run_case_revoke},
+       .run = run_case_revoke,
+       .in_guard = true},
       {.name = "case close",
        .arguments = "CASE",
        .min_arguments = 1,
@@ -196,7 +201,8 @@ std::vector<Command> case_commands() {
        .description =
            "A closed case can be read, exported and withdrawn from, not added to. Asks first; --yes answers.",
        .statuses = kStatuses,
-       .run = run_case_close},
+       .run = run_case_close,
+       .in_guard = true},
   };
 }
 

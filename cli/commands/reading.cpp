@@ -142,7 +142,8 @@ std::vector<Command> reading_commands() {
        .summary = "the records of a case",
        .description = "Lists evidence, then testimonies, by their newest versions.",
        .statuses = kStatuses,
-       .run = run_list},
+       .run = run_list,
+       .in_guard = true},
       {.name = "show",
        .arguments = "RECORD",
        .min_arguments = 1,
@@ -150,7 +151,8 @@ std::vector<Command> reading_commands() {
        .summary = "everything about a record but its content",
        .description = "Shows name, title, tags, size, SHA-256, who added it and when; of a testimony also its facts.",
        .statuses = kStatuses,
-       .run = run_show},
+       .run = run_show,
+       .in_guard = true},
       {.name = "history",
        .arguments = "RECORD",
        .min_arguments = 1,
@@ -158,7 +160,8 @@ std::vector<Command> reading_commands() {
        .summary = "all versions of a record",
        .description = "Lists every version, oldest first, with who added it and its SHA-256.",
        .statuses = kStatuses,
-       .run = run_history},
+       .run = run_history,
+       .in_guard = true},
   };
 }
 

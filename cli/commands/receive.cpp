@@ -103,6 +103,7 @@ Command receive_command() {
       .statuses = {Errc::kPartial, Errc::kNoVault, Errc::kBusy, Errc::kWrongPassphrase, Errc::kNotAllowed,
                    Errc::kNotFound, Errc::kDamaged, Errc::kAuditUnavailable, Errc::kNoSpace, Errc::kInterrupted},
       .run = run_receive,
+      .in_guard = true,
   };
 }
 

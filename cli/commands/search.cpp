@@ -43,6 +43,7 @@ Command search_command() {
       .statuses = {Errc::kNoVault, Errc::kBusy, Errc::kWrongPassphrase, Errc::kNotAllowed, Errc::kNotFound,
                    Errc::kDamaged, Errc::kAuditUnavailable, Errc::kInterrupted},
       .run = run_search,
+      .in_guard = true,
   };
 }
 

@@ -102,6 +102,7 @@ Command share_command() {
       .statuses = {Errc::kNoVault, Errc::kBusy, Errc::kWrongPassphrase, Errc::kNotAllowed, Errc::kNotFound,
                    Errc::kDamaged, Errc::kAuditUnavailable, Errc::kNoSpace, Errc::kInterrupted},
       .run = run_share,
+      .in_guard = true,
   };
 }
 

@@ -5,6 +5,7 @@
 #include "vault/access/cases.h"
 #include "vault/access/users.h"
 #include "vault/audit/log.h"
+#include "vault/custody/witness.h"
 #include "vault/storage/catalog_state.h"
 
 namespace casevault {
@@ -15,11 +16,13 @@ int run_status(Invocation& call) {
   Session& session = vault.session();
   const auto cases = list_cases(session);  // logs the access before anything is shown
   const std::size_t waiting = session.role() == Role::kOwner ? pending_requests(session).size() : 0;
+  if (session.role() != Role::kAuditor && session.state().custody_epoch() > 0) witness_log(session);
+  const auto witnessed = last_witnessed(session);
   const CatalogState& state = session.state();
   const std::uint64_t entries = session.log().head().size;
   const std::string print = fingerprint(state.vault(), state.root());
   if (call.json()) {
-    call.out().object({{"vault", session.folder().string()},
+    call.out().object({{"vault", session.place().string()},
                        {"organisation", state.organisation()},
                        {"fingerprint", print},
                        {"user", session.user_name()},
@@ -29,13 +32,14 @@ int run_status(Invocation& call) {
                        {"cases", state.cases().size()},
                        {"readable_cases", cases.size()},
                        {"audit_entries", entries},
-                       {"custody", false},
+                       {"custody", state.custody_epoch() > 0},
+                       {"witnessed", witnessed ? iso_time(witnessed->time_ms) : ""},
                        {"recovery", false},
                        {"replicas", 0}});
     return 0;
   }
   Facts facts;
-  facts.add("Vault", session.folder().string());
+  facts.add("Vault", session.place().string());
   facts.add("Organisation", state.organisation());
   facts.add("Fingerprint", print);
   facts.add("You", session.user_name() + ", " + std::string(to_string(session.role())));
@@ -43,11 +47,15 @@ int run_status(Invocation& call) {
                          (waiting == 0 ? "" : ", and " + count_of(waiting, "request", "requests") + " to join"));
   facts.add("Cases", std::to_string(state.cases().size()) + ", of which you may read " + std::to_string(cases.size()));
   facts.add("Audit log", count_of(entries, "entry", "entries"));
-  facts.add("Custody", "none: this disk and one passphrase are enough to read");
+  facts.add("Custody", state.custody_epoch() > 0 ? "custodians take part in every unlocking: casevault custody status"
+                                                 : "none: this disk and one passphrase are enough to read");
+  if (state.custody_epoch() > 0) {
+    facts.add("Last witnessed", witnessed ? time_for_people(witnessed->time_ms) : "never: freshness is unknown");
+  }
   facts.add("Recovery", "none: when every owner has forgotten the passphrase, everything is lost");
   facts.add("Replicas", "none: this folder is the only copy that casevault knows of");
   facts.print(call.out());
-  for (const std::string& warning : machine_warnings(session.folder().string())) call.out().warning(warning);
+  for (const std::string& warning : machine_warnings(session.place().string())) call.out().warning(warning);
   if (waiting > 0) call.out().next("casevault user list");
   return 0;
 }
@@ -67,6 +75,7 @@ Command status_command() {
       .statuses = {Errc::kNoVault, Errc::kBusy, Errc::kWrongPassphrase, Errc::kNotAllowed, Errc::kDamaged,
                    Errc::kAuditUnavailable, Errc::kInterrupted},
       .run = run_status,
+      .in_guard = true,
   };
 }
 

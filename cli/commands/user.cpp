@@ -2,9 +2,11 @@
 
 #include "cli/commands/commands.h"
 #include "cli/commands/removal.h"
+#include "cli/guarded.h"
 #include "cli/json.h"
 #include "cli/passphrase.h"
 #include "cli/session.h"
+#include "vault/access/decoy.h"
 #include "vault/access/users.h"
 #include "vault/storage/catalog_state.h"
 
@@ -157,8 +159,22 @@ int run_user_remove(Invocation& call) {
   return 0;
 }
 
+int run_duress(Invocation& call, Session& session) {
+  const SecretBytes passphrase = new_passphrase(call, "new-passphrase-file", "New passphrase for duress",
+                                                {session.user_name(), session.state().organisation()});
+  std::optional<Path> prepared;
+  if (const auto folder = call.value("decoy")) prepared = *folder;
+  set_duress_passphrase(session, passphrase, prepared);
+  call.out().line("the duress passphrase of " + session.user_name() + " is set");
+  call.out().warning(session.state().custody_epoch() > 0
+                         ? "typed instead of yours, it opens the decoy while the custodians lock all the rest"
+                         : "typed instead of yours, it opens the decoy and destroys all other access to this vault");
+  return 0;
+}
+
 int run_user_passphrase(Invocation& call) {
   OpenVault vault(call);
+  if (call.has("duress")) return run_duress(call, vault.session());
   const std::string user = vault.session().user_name();
   const SecretBytes passphrase = new_passphrase(call, "new-passphrase-file", "New passphrase of " + user,
                                                 {user, vault.session().state().organisation()});
@@ -169,6 +185,7 @@ int run_user_passphrase(Invocation& call) {
     call.out().line("the passphrase of " + user + " is changed");
   }
   call.out().note("a copy of this disk made before today still opens with the old passphrase");
+  if (lock_guard(call)) call.out().note("the vault was locked: the guard held what the old passphrase opens");
   return 0;
 }
 
@@ -220,14 +237,16 @@ std::vector<Command> user_commands() {
            "owner: lets people in and out. member: opens cases. auditor: reads the audit log, no cases.",
        .options = {{.name = "role", .value = "owner|member|auditor", .help = "what they will be; member if not given"}},
        .statuses = kStatuses,
-       .run = run_user_approve},
+       .run = run_user_approve,
+       .in_guard = true},
       {.name = "user list",
        .arguments = "",
        .max_arguments = 0,
        .summary = "who is in the vault, and who asks to be",
        .description = "Lists users with role and fingerprint; owners also see who asks to join.",
        .statuses = kStatuses,
-       .run = run_user_list},
+       .run = run_user_list,
+       .in_guard = true},
       {.name = "user remove",
        .arguments = "NAME",
        .min_arguments = 1,
@@ -242,16 +261,18 @@ std::vector<Command> user_commands() {
            "A name that only asks to\njoin has its request deleted. Asks first; --yes answers.",
        .options = {{.name = "abandon-cases", .help = "go on although nobody else manages some case"}},
        .statuses = kStatuses,
-       .run = run_user_remove},
+       .run = run_user_remove,
+       .in_guard = true},
       {.name = "user passphrase",
        .arguments = "",
        .max_arguments = 0,
        .summary = "change your passphrase",
        .description = "Asks for the present passphrase, then twice for the new one. The new one is tried before the "
                       "old one stops working.",
-       .options = {{.name = "new-passphrase-file",
-                    .value = "FILE",
-                    .help = "the new passphrase is the first line of FILE"}},
+       .options =
+           {{.name = "new-passphrase-file", .value = "FILE", .help = "the new passphrase is the first line of FILE"},
+            {.name = "duress", .value = nullptr, .help = "set another one, for when you are forced to type it"},
+            {.name = "decoy", .value = "DIR", .help = "with --duress: a vault that you prepared, which it opens"}},
        .statuses = kStatuses,
        .run = run_user_passphrase},
       {.name = "user fingerprint",
@@ -260,7 +281,8 @@ std::vector<Command> user_commands() {
        .summary = "your fingerprint, or a colleague's",
        .description = "Prints eight words to be compared aloud.",
        .statuses = kStatuses,
-       .run = run_user_fingerprint},
+       .run = run_user_fingerprint,
+       .in_guard = true},
   };
 }
 

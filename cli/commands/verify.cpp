@@ -57,6 +57,7 @@ Command verify_command() {
       .statuses = {Errc::kNoVault, Errc::kBusy, Errc::kWrongPassphrase, Errc::kNotAllowed, Errc::kDamaged,
                    Errc::kAuditUnavailable, Errc::kInterrupted},
       .run = run_verify,
+      .in_guard = true,
   };
 }
 

@@ -50,6 +50,7 @@ Command withdraw_command() {
       .statuses = {Errc::kNoVault, Errc::kBusy, Errc::kWrongPassphrase, Errc::kNotAllowed, Errc::kNotFound,
                    Errc::kDamaged, Errc::kAuditUnavailable, Errc::kNoSpace, Errc::kInterrupted},
       .run = run_withdraw,
+      .in_guard = true,
   };
 }
 

@@ -239,7 +239,8 @@ class DiskFullTest(FaultTest):
 
     def test_no_reserve(self):
         """Without it nothing can be logged, so nothing is shown."""
-        os.truncate(os.path.join(self.office.vault, "audit/reserve"), 0)
+        for reserve in ("audit/reserve", "spare/audit/reserve"):
+            os.truncate(os.path.join(self.office.vault, reserve), 0)
         self.disk.leave(0)
         refused = 0
         for _ in range(20):

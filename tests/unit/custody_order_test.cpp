@@ -245,6 +245,29 @@ TEST(OrdersAnswer, FindsTheOrderThatWaitsForAnotherCard) {
   EXPECT_FALSE(OrdersAnswer::parse(less.body({done}), vault_id()).find_waiting(OrderType::kDestroy, {}, kNow));
 }
 
+TEST(OrdersAnswer, SignaturesAddUpOverAllCustodians) {
+  Listed here;
+  Listed there;
+  there.order = here.order;
+  there.receipt["order"] = here.receipt["order"];
+  Listed elsewhere;
+  const auto second = SigningKey::random();
+  const auto third = SigningKey::random();
+  there.order.sign(second);
+  there.order.sign(third);
+  there.order.signatures.back().signature[0] ^= std::byte{1};
+  std::vector<OrdersAnswer> answers;
+  for (const Listed* listed : {&elsewhere, &here, &there})
+    answers.push_back(OrdersAnswer::parse(listed->body({listed->standing()}), vault_id()));
+  const auto found = find_waiting(answers, OrderType::kDestroy, {}, kNow);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->statement, here.order.statement);
+  EXPECT_EQ(found->signatures.size(), 2u) << "of the card and of the second, not what does not hold";
+  EXPECT_TRUE(found->is_signed_by(second.verify_key()));
+  EXPECT_FALSE(find_waiting(answers, OrderType::kBurn, device_scope(), kNow));
+  EXPECT_FALSE(find_waiting({}, OrderType::kDestroy, {}, kNow));
+}
+
 TEST(OrdersAnswer, ForgedReceiptsAndOrdersOfOthersAreRefused) {
   const Listed listed;
   EXPECT_THROW(OrdersAnswer::parse(listed.body({listed.standing()}), VaultId{}), Error);

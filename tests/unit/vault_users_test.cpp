@@ -175,9 +175,8 @@ TEST(VaultUsers, RemovedMembersKeysOpenNothingWrittenSince) {
       code_of([&] { Catalog::open(vault.path() / "catalog.db", catalog_key, 2, header.vault_id, header.root_key); }),
       Errc::kDamaged);
   const auto now = anna.state().find_case(number)->epoch;
-  EXPECT_EQ(
-      code_of([&] { CaseStore::open(case_path(vault.path(), id, now), case_database_key(case_key, id, now, std::nullopt), id); }),
-      Errc::kDamaged);
+  const auto key = case_database_key(case_key, id, now, std::nullopt);
+  EXPECT_EQ(code_of([&] { CaseStore::open(case_path(vault.path(), id, now), key, id); }), Errc::kDamaged);
   EXPECT_FALSE(std::filesystem::exists(case_path(vault.path(), id, now - 1)));
   for (const auto epoch : handover_epochs(vault.path())) {
     const auto file = read_small_file(handover_path(vault.path(), epoch), kHandoverFileSize);

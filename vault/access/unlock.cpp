@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <charconv>
 
+#include "vault/access/decoy.h"
 #include "vault/access/handover.h"
 #include "vault/access/join.h"
 #include "vault/custody/client.h"
 #include "vault/custody/shares.h"
+#include "vault/custody/witness.h"
+#include "vault/raid/tombstone.h"
 #include "vault/session_parts.h"
 
 namespace casevault {
@@ -91,6 +94,7 @@ bool put_back_if_changed(const Catalog& catalog, const Path& path, const Sha256D
     file.reset();  // longer than it may be: as good as missing
   }
   if (file && sha256(*file) == expected) return false;
+  if (file && parse_tombstone(*file)) throw Error(Errc::kDestroyed, "this vault is being destroyed");
   make_directory(path.parent_path());
   const auto copy = catalog.blob(expected);
   if (!copy)
@@ -221,10 +225,41 @@ std::unique_ptr<SessionParts> open_session(const Path& folder, const Header& hea
                        std::move(log),
                        std::move(catalog),
                        true,
-                       {}});
+                       {},
+                       folder,
+                       std::nullopt});
   check_freshness(*parts);
   put_back_files(*parts);
   remove_old_case_files(*parts);
+  return parts;
+}
+
+/// The log of the vault that was not opened gets an entry too, so that both grow alike. To auditors of this vault it
+/// says what happened.
+void log_beside(const Path& folder, const Environment& environment, const std::string& user, const char* outcome) {
+  try {
+    const auto file = read_small_file(folder / "vault.json", kMaxHeaderSize);
+    if (!file) return;
+    const auto header = parse_header(*file, environment.cost_floor);
+    AuditLog::open(folder / "audit", header.vault_id, header.audit_key, environment)
+        .append({"unlock", user, outcome}, nullptr, nullptr);
+  } catch (const Error&) {
+    // Nothing must show, and nothing depends on it.
+  }
+}
+
+/// What a duress passphrase opens. Without custodians to lock the rest, it destroys it first.
+std::unique_ptr<SessionParts> open_decoy(const Path& folder, const Header& header, const Environment& environment,
+                                         const SlotAccess& access, Slots& slots, Slots::FoundDecoy decoy) {
+  if (header.custody.empty()) slots.erase_others(decoy.index);
+  const auto spare = folder / kSpare;
+  const auto inner = Vault::open(spare, environment).header();
+  auto inner_slots = Slots::open(spare / "slots");
+  inner_slots.file().lock(File::Lock::kShared, kLockTimeoutMs);
+  auto parts = open_session(spare, inner, environment, {access.user, std::move(decoy.contents.spare), 0, std::nullopt},
+                            std::move(inner_slots));
+  parts->place = folder;
+  parts->alarm = SigningKey::from_seed(std::move(decoy.contents.alarm));
   return parts;
 }
 
@@ -236,6 +271,9 @@ std::unique_ptr<SessionParts> unlock_vault(const Path& folder, const Header& hea
   slots.file().lock(File::Lock::kShared, kLockTimeoutMs);
   auto log = AuditLog::open(folder / "audit", header.vault_id, header.audit_key, environment);
   try {
+    auto decoy = slots.find_decoy(header, access.key);
+    log_beside(decoy ? folder : folder / kSpare, environment, access.user, decoy ? "duress" : "done");
+    if (decoy) return open_decoy(folder, header, environment, access, slots, std::move(*decoy));
     return open_session(folder, header, environment, access, std::move(slots));
   } catch (const Error& error) {
     // There is no session: the entry is sealed to the audit key and signed by nobody.
@@ -248,13 +286,18 @@ std::unique_ptr<SessionParts> unlock_vault(const Path& folder, const Header& hea
 namespace {
 
 bool opens(const Path& folder, const Header& header, const SlotKey& key) {
-  return !Slots::open(folder / "slots").find(header, key).empty();
+  const auto slots = Slots::open(folder / "slots");
+  const bool own = !slots.find(header, key).empty();
+  return slots.find_decoy(header, key).has_value() || own;
 }
 
-/// A custodian that refuses is worth an entry: somebody tried while the vault was locked.
-void log_refusal(const Path& folder, const Header& header, const Environment& environment, const std::string& user) {
+/// That custodians refused is worth an entry as any failed unlocking.
+void log_failure(const Path& folder, const Header& header, const Environment& environment, const std::string& user,
+                 Errc why) {
+  const bool is_wrong = why == Errc::kWrongPassphrase;
+  if (!is_wrong && why != Errc::kCustodiansRefused) return;
   AuditLog::open(folder / "audit", header.vault_id, header.audit_key, environment)
-      .append({"unlock", user, "refused"}, nullptr, nullptr);
+      .append({"unlock", user, is_wrong ? "failed" : "refused"}, nullptr, nullptr);
 }
 
 CustodyId own_id(Session& session, std::uint32_t custody_epoch) {
@@ -264,24 +307,43 @@ CustodyId own_id(Session& session, std::uint32_t custody_epoch) {
 
 /// What can wait until custodians, colleagues or the disk let it be done.
 bool can_wait(const Error& error) {
-  static constexpr std::array<Errc, 5> kWaiting = {Errc::kTooFewCustodians, Errc::kCustodiansRefused, Errc::kNotAllowed,
-                                                   Errc::kBusy, Errc::kNoSpace};
+  static constexpr std::array kWaiting = {Errc::kTooFewCustodians, Errc::kCustodiansRefused, Errc::kNotAllowed,
+                                          Errc::kWrongPassphrase,  Errc::kNotFound,          Errc::kBusy,
+                                          Errc::kNoSpace};
   return std::ranges::find(kWaiting, error.code()) != kWaiting.end();
 }
 
-/// `own`: how many evaluations this unlocking took itself.
-void confirm_unlocking(Session& session, std::uint32_t custody_epoch, std::uint64_t own) {
+/// `own`: how many evaluations this unlocking took itself. Nothing is logged where `in_log` is false.
+void confirm_unlocking(Session& session, CustodyClient& custodians, const CustodyId& id, const SigningKey& key,
+                       std::uint64_t own, bool in_log) {
   try {
-    const auto tries =
-        custodians_of(session, custody_epoch).confirm(own_id(session, custody_epoch), session.identity().signing);
+    const auto tries = custodians.confirm(id, key);
+    if (in_log) check_witnessed(session, tries.checkpoints);
     if (tries.unconfirmed <= own) return;
     const auto count = std::to_string(tries.unconfirmed - own);
-    session.record("custody-tries", session.user_name(), count + " failed");
+    if (in_log) session.record("custody-tries", session.user_name(), count + " failed");
     session.warn("since your last unlocking somebody tried " + count +
                  " wrong passphrases for your name; was it you? see: casevault audit show");
   } catch (const Error& error) {
     if (!can_wait(error)) throw;
     session.warn("the custodians could not be told that this was you: " + std::string(error.what()));
+  }
+}
+
+void confirm_unlocking(Session& session, std::uint32_t custody_epoch, std::uint64_t own) {
+  confirm_unlocking(session, custodians_of(session, custody_epoch), own_id(session, custody_epoch),
+                    session.identity().signing, own, true);
+}
+
+/// The same message, signed by another key.
+void raise_alarm(Session& session, const Header& header, const SlotAccess& access, const SigningKey& alarm) {
+  const auto* plan = header.custody_of(access.custody_epoch);
+  if (plan == nullptr) return;
+  try {
+    auto custodians = connect(header, *plan, session.environment());
+    confirm_unlocking(session, custodians, custody_id(plan->salt, ScopeKind::kUser, access.user), alarm, 1, false);
+  } catch (const Error& error) {
+    if (!can_wait(error)) throw;
   }
 }
 
@@ -315,7 +377,7 @@ SlotAccess find_slot_access(const Path& folder, const Header& header, const Envi
       access.custody_epoch = plan->epoch;
     } catch (const Error& error) {
       if (std::next(plan) != header.custody.rend()) continue;
-      if (error.code() == Errc::kCustodiansRefused) log_refusal(folder, header, environment, user);
+      log_failure(folder, header, environment, user, error.code());
       throw;
     }
     if (opens(folder, header, access.key)) break;
@@ -331,10 +393,11 @@ SlotAccess new_slot_key(Session& session, const SecretBytes& passphrase) {
   return access;
 }
 
-void follow_custody(Session& session, SlotAccess& access) {
+void follow_custody(Session& session, const Header& header, SlotAccess& access, const SigningKey* alarm) {
   if (!access.stretched) return;
   const auto stretched = std::move(*access.stretched);
   access.stretched.reset();
+  if (alarm != nullptr) return raise_alarm(session, header, access, *alarm);
   if (access.custody_epoch > 0) confirm_unlocking(session, access.custody_epoch, 1);
   const auto wanted = session.state().custody_epoch();
   if (wanted != access.custody_epoch) {

@@ -174,6 +174,7 @@ void rotate_catalog(Session& session, const User& removed) {
   reopen_catalog(session, std::move(next.key), next.epoch);
 
   keys.slots.erase(removed.slot);
+  if (removed.spare_slot) keys.slots.erase(*removed.spare_slot);
   if (next.header_file) {
     replace_file(session.folder() / "vault.json", *next.header_file);
     session.catalog().set_finished("vault.json");

@@ -79,7 +79,7 @@ CustodyStatement custody_statement(Session& session, std::int64_t from_ms, std::
   CustodyStatement statement;
   statement.cases = state.cases().size();
   std::map<std::int64_t, std::size_t> releases;  // custodians, by case
-  for (const auto& account : custodians.statements(from_ms, until_ms)) {
+  for (const auto& account : custodians.statements(from_ms, until_ms, session.identity().signing)) {
     if (!account.fault.empty()) {
       statement.silent.push_back(account.custodian.name + " (" + account.fault + ")");
       continue;
@@ -89,7 +89,7 @@ CustodyStatement custody_statement(Session& session, std::int64_t from_ms, std::
     for (const auto& entry : account.entries) {
       const auto object = entry.id ? names.name_of(*entry.id) : std::string();
       const auto number = entry.id ? names.case_of(*entry.id) : std::nullopt;
-      if (entry.action == "release" && entry.outcome == "done" && number) released.insert(*number);
+      if (entry.action == "release" && entry.outcome == "ok" && number) released.insert(*number);
       statement.entries.push_back({entry.at_ms, account.custodian.name, entry.action, object,
                                    entry.device.empty() ? "" : names.device_of(entry.device), entry.outcome});
     }

@@ -32,7 +32,8 @@ constexpr std::array kRefusals{
     Refusal{"destroyed", 403, "this was destroyed by an order, and the custodians have deleted their shares of it", ""},
     Refusal{"burned", 403, "this machine was burned by an order, and is refused for ever",
             "its people go on with another machine: casevault custody enroll-device"},
-    Refusal{"tries", 403, "too many wrong passphrases: this user is locked until an unlock order", ""},
+    Refusal{"tries", 403, "too many wrong passphrases: this user is locked until an unlock order",
+            "casevault order issue unlock --user NAME --card FILE --card FILE"},
     Refusal{"order", 403, "the order is expired, for another vault, or not signed as it must be", ""},
     Refusal{"token", 403, "the invitation was used already, or is older than seven days",
             "ask for another one: casevault custodian invite"},
@@ -62,7 +63,8 @@ bool is_passing(const Refusal& refusal) {
 /// What an answer other than 200 says; nullptr when it is not one of the protocol. The sentence in it is the
 /// custodian's, and is not shown.
 const Refusal* refusal_of(const HttpsAnswer& answer) {
-  Fields fields(parse_canonical(answer.body, "a custodian's answer"), "a custodian's answer");
+  const auto object = parse_canonical(answer.body, "a custodian's answer");
+  Fields fields(object, "a custodian's answer");
   const auto* const refusal = find_refusal(fields.text("error"));
   fields.text("message");
   fields.end();
@@ -229,12 +231,12 @@ WireRequest AllCustodians::post(std::size_t index, std::string path, nlohmann::j
 }
 
 WireRequest AllCustodians::get(std::size_t index, std::string path,
-                               std::map<std::string, std::uint64_t> parameters) const {
+                               const std::map<std::string, std::uint64_t>& parameters) const {
   std::map<std::string, std::string> texts{{"to", to_hex(custodian(index).key.bytes)},
                                            {"vault", to_hex(settings_.vault)}};
   for (const auto& [name, value] : parameters) texts[name] = std::to_string(value);
   std::string query;
-  for (const auto& [name, value] : texts) query += (query.empty() ? "?" : "&") + name + "=" + value;
+  for (const auto& [name, value] : texts) (query += query.empty() ? '?' : '&').append(name).append("=").append(value);
   return {"GET", std::move(path), std::move(query), ""};
 }
 
@@ -242,7 +244,7 @@ WireStatement AllCustodians::statement(std::size_t index, std::string_view domai
                                        nlohmann::json fields, const SigningKey& by) const {
   fields["kind"] = kind;
   fields["nonce"] = to_hex(random_array<16>());
-  fields["time"] = now_ms_();
+  fields["time"] = now_ms_() + 1000 * clock_offset_[index];  // its own clock, once it has told
   fields["to"] = to_hex(custodian(index).key.bytes);
   fields["vault"] = to_hex(settings_.vault);
   return sign_statement(domain, fields, by);

@@ -71,7 +71,7 @@ class AllCustodians {
   /// `{…fields, "to","vault"}` as a POST.
   WireRequest post(std::size_t index, std::string path, nlohmann::json fields) const;
   /// Parameters in alphabetical order, `to` and `vault` among them.
-  WireRequest get(std::size_t index, std::string path, std::map<std::string, std::uint64_t> parameters) const;
+  WireRequest get(std::size_t index, std::string path, const std::map<std::string, std::uint64_t>& parameters) const;
   /// A statement to one custodian: `{…fields, "kind","nonce","time","to","vault"}`.
   WireStatement statement(std::size_t index, std::string_view domain, std::string_view kind, nlohmann::json fields,
                           const SigningKey& by) const;

@@ -19,18 +19,20 @@ constexpr std::size_t kSeedSize = 2 * SigningSeed::kSize;  // hexadecimal digits
 // What stands behind the seed: keys are sorted, so always the vault and nothing else.
 constexpr std::size_t kBehindSeed = std::string_view(R"(","vault":""})").size() + 2 * sizeof(VaultId);
 
-bool is_label(std::string_view text) {
-  return text.size() <= kMaxCardLabel && is_utf8(text) && escape_for_display(text) == text;
+constexpr std::size_t kMaxName = 64;  // bytes, as in an invitation; the place too
+
+bool is_label(std::string_view text, std::size_t max_bytes) {
+  return text.size() <= max_bytes && is_utf8(text) && escape_for_display(text) == text;
 }
 
 bool is_valid(const CustodianAddress& custodian) {
-  return !custodian.name.empty() && is_label(custodian.name) && is_label(custodian.place) &&
+  return !custodian.name.empty() && is_label(custodian.name, kMaxName) && is_label(custodian.place, kMaxName) &&
          is_custodian_address(custodian.address);
 }
 
 bool is_valid(const OrderCard& card) {
-  return card.number >= 1 && card.number <= kMaxCardNumber && is_label(card.organisation) && card.expires_ms >= 0 &&
-         !card.custodians.empty() && card.custodians.size() <= kMaxCustodians &&
+  return card.number >= 1 && card.number <= kMaxCardNumber && is_label(card.organisation, kMaxCardLabel) &&
+         card.expires_ms >= 0 && !card.custodians.empty() && card.custodians.size() <= kMaxCustodians &&
          std::ranges::all_of(card.custodians, [](const CustodianAddress& one) { return is_valid(one); });
 }
 
@@ -138,8 +140,9 @@ constexpr std::string_view kEnglish = R"(# Whoever holds this card can lock the 
 # How: open one of the addresses below in the browser of any phone or computer,
 # and paste the long line at the end there. Or, where casevault is installed:
 #   casevault order issue lock --card FILE
-# The browser warns that it does not know the certificate. Go on only if its
-# public key has the SHA-256 that stands below the address.
+# The browser warns that it does not know the certificate. Its public key must
+# have the SHA-256 that stands below the address; if it is another, stop. Where
+# you cannot look it up: lock all the same, and have this card replaced after.
 )";
 
 constexpr std::string_view kRussian = R"(# По этой карте можно заблокировать хранилище офиса из любой точки мира. Карта
@@ -158,8 +161,9 @@ constexpr std::string_view kRussian = R"(# По этой карте можно �
 # Как: откройте один из адресов ниже в браузере любого телефона или компьютера
 # и вставьте там длинную строку, которой кончается карта. Или, где есть casevault:
 #   casevault order issue lock --card FILE
-# Браузер предупредит, что не знает сертификата. Продолжайте, только если у его
-# открытого ключа тот SHA-256, который стоит ниже под адресом.
+# Браузер предупредит, что не знает сертификата. У его открытого ключа должен
+# быть тот SHA-256, который стоит ниже под адресом; если другой, прекратите. Где
+# посмотреть нельзя: всё равно блокируйте, а карту потом попросите заменить.
 )";
 
 }  // namespace

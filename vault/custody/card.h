@@ -8,8 +8,8 @@
 
 namespace casevault {
 
-inline constexpr std::size_t kMaxCardFile = 65'536;  // bytes
-inline constexpr std::size_t kMaxCardLabel = 64;     // bytes of the organisation's label, a custodian's name or place
+inline constexpr std::size_t kMaxCardFile = 65'536;     // bytes
+inline constexpr std::size_t kMaxCardLabel = 200;       // bytes of the organisation's label
 inline constexpr std::uint32_t kMaxCardNumber = 9'999;  // cards that were replaced count on
 
 /// What somebody outside the office needs to give orders: docs/custody-protocol.md section 1, "Card". It opens nothing;
@@ -32,8 +32,8 @@ struct OrderCard {
 std::string card_line(const OrderCard& card);
 /// The text file: what it is and what to do with it behind `#`, in English and Russian, and the line.
 std::string card_text(const OrderCard& card);
-/// One A4 page to be printed, English and Russian, with the line as a QR code where it fits into one (about eight
-/// custodians). No script, nothing remote.
+/// To be printed on A4, one page for up to five custodians: English and Russian, with the line as a QR code where it
+/// fits into one (about eight custodians). No script, nothing remote.
 std::string card_html(const OrderCard& card);
 /// From the text file, or the line alone. Strict: card_line gives the same line back.
 /// @throws Error{kUsage}: it is typed or pasted by people.

@@ -40,8 +40,9 @@ constexpr Language kEnglish{
                  "hands."}}},
     .how =
         "Open one of these addresses in the browser of any phone or computer, and scan the square or type the line "
-        "below it. The browser warns that it does not know the certificate: go on only if its <em>public key</em> "
-        "has the SHA-256 given here.",
+        "below it. The browser warns that it does not know the certificate: its <em>public key</em> must have the "
+        "SHA-256 given here; if it is another, stop. Where you cannot look it up: lock all the same, and have this "
+        "card replaced afterwards.",
     .call = "Call before you act:"};
 
 constexpr Language kRussian{
@@ -62,9 +63,10 @@ constexpr Language kRussian{
                  "Нужно несколько карт. Один компьютер отключается навсегда: тот, что побывал в чужих "
                  "руках."}}},
     .how =
-        "Откройте один из этих адресов в браузере любого телефона или компьютера и снимите камерой квадрат или "
-        "введите строку под ним. Браузер предупредит, что не знает сертификата: продолжайте, только если у его "
-        "<em>открытого ключа</em> тот SHA-256, который стоит здесь.",
+        "Откройте один из этих адресов в браузере любого телефона или компьютера и снимите камерой квадрат или введите "
+        "строку под ним. Браузер предупредит, что не знает сертификата: у его <em>открытого ключа</em> должен быть тот "
+        "SHA-256, который стоит здесь; если другой, прекратите. Где посмотреть нельзя: всё равно блокируйте, а карту "
+        "потом попросите заменить.",
     .call = "Сначала позвоните:"};
 
 constexpr Markup kHead = R"(<!DOCTYPE html>
@@ -77,13 +79,14 @@ constexpr Markup kHead = R"(<!DOCTYPE html>
 <title>casevault</title>
 <style>
 @page { size: A4; margin: 12mm }
-body { font: 8.5pt/1.3 sans-serif; color: #000; background: #fff; max-width: 186mm; margin: 0 auto }
-h1 { font-size: 15pt; margin: 0 } h2 { font-size: 9pt; margin: 0 } p, dl { margin: 1.5mm 0 }
+body { font: 8pt/1.25 sans-serif; color: #000; background: #fff; max-width: 186mm; margin: 0 auto }
+h1 { font-size: 14pt; margin: 0 } h2 { font-size: 9pt; margin: 0 } p, dl { margin: 1.2mm 0 }
 .halves { display: grid; grid-template-columns: 1fr 1fr; gap: 6mm } dt { font-weight: bold } dd { margin: 0 0 1mm 0 }
-.card { display: grid; grid-template-columns: 95mm 1fr; gap: 5mm; margin: 3mm 0; border: 1px solid #000; padding: 3mm }
-svg { width: 95mm; height: 95mm } code { font: 7pt/1.25 monospace; overflow-wrap: anywhere }
-li { margin: 1mm 0; overflow-wrap: anywhere } ul { padding-left: 4mm; margin: 0 } .line { margin-top: 3mm }
-.call { border-bottom: 1px solid #000; height: 8mm; margin-top: 2mm }
+.card { display: grid; grid-template-columns: 82mm 1fr; gap: 5mm; margin: 3mm 0; border: 1px solid #000; padding: 3mm }
+svg { width: 82mm; height: 82mm } code { font: 6.5pt/1.2 monospace; overflow-wrap: anywhere }
+li { margin: 1mm 0; overflow-wrap: anywhere } ul { padding-left: 4mm; margin: 0 }
+.line { margin-top: 2mm; word-break: break-all }
+.call { border-bottom: 1px solid #000; height: 8mm; margin-top: 1mm }
 </style>
 </head>
 <body>
@@ -165,8 +168,7 @@ std::string half(const Language& words, const OrderCard& card) {
   put(out, words.introduction, {organisation});
   out += "</p>\n<dl>\n";
   for (const auto& [name, meaning] : words.orders) put(out, "<dt>{}</dt><dd>{}</dd>\n", {name, meaning});
-  put(out, "</dl>\n<p>{}</p>\n<h2>{}</h2>\n<div class=\"call\"></div>\n<div class=\"call\"></div>\n</section>\n",
-      {words.how, words.call});
+  put(out, "</dl>\n<p>{}</p>\n<h2>{}</h2>\n<div class=\"call\"></div>\n</section>\n", {words.how, words.call});
   return out;
 }
 

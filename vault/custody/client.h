@@ -109,6 +109,7 @@ class CustodyClient {
 
   /// Costs a try, at every custodian, until `confirm`. A custodian that lies gives another output: nothing proves it
   /// but that the slot does not open.
+  /// @throws also Error{kWrongPassphrase} when they know nobody of this name.
   OprfOutput evaluate(const SecretName& name, const PassphraseKey& stretched);
   /// In the order of `names`, all or none. @pre different names
   std::vector<Scalar> release(const std::vector<SecretName>& names);
@@ -121,7 +122,8 @@ class CustodyClient {
   /// Never throws for want of custodians, nor do the next two.
   std::vector<Standing> standings();
   /// What each custodian says that it did for the vault, both ends included; signatures and proofs are checked.
-  std::vector<CustodianStatement> statements(std::int64_t from_ms, std::int64_t until_ms);
+  /// Only owners are told of alarms.
+  std::vector<CustodianStatement> statements(std::int64_t from_ms, std::int64_t until_ms, const SigningKey& owner);
   /// C2SP tlog-witness; cosignature lines by custodian, checked, those that could be had.
   std::vector<std::pair<CustodianAddress, std::string>> add_checkpoint(std::uint64_t old_size,
                                                                        const std::vector<ByteArray<32>>& proof,

@@ -167,7 +167,8 @@ std::vector<Standing> CustodyClient::standings() {
   return standings;
 }
 
-std::vector<CustodianStatement> CustodyClient::statements(std::int64_t from_ms, std::int64_t until_ms) {
+std::vector<CustodianStatement> CustodyClient::statements(std::int64_t from_ms, std::int64_t until_ms,
+                                                          const SigningKey& owner) {
   auto& all = parts_->all;
   require(from_ms >= 0 && until_ms >= 0, "custody: a statement from before 1970");
   std::vector<CustodianStatement> statements(all.size());
@@ -186,8 +187,8 @@ std::vector<CustodianStatement> CustodyClient::statements(std::int64_t from_ms, 
     if (++pages[i] > kMaxPages) throw Error(Errc::kDamaged, kStatement + " does not end");
   };
   const auto more = [&](std::size_t i) { return first[i] == 0 ? std::nullopt : std::optional(request(i)); };
-  const auto reports = all.ask(
-      {.request = request, .signer = &parts_->device.key, .take = take, .more = more, .total = kStatementTimeout});
+  const auto reports =
+      all.ask({.request = request, .signer = &owner, .take = take, .more = more, .total = kStatementTimeout});
   for (std::size_t i = 0; i < all.size(); ++i) {
     statements[i].custodian = all.custodian(i);
     statements[i].fault = reports[i].done() ? "" : reports[i].reason;
@@ -211,7 +212,7 @@ std::vector<std::pair<CustodianAddress, std::string>> CustodyClient::add_checkpo
   std::vector<std::string> lines(all.size());
   std::vector<std::optional<std::uint64_t>> remembered(all.size());
   const auto request = [&](std::size_t i) {
-    const auto old = remembered[i].value_or(old_size);
+    const auto old = std::min(remembered[i].value_or(old_size), size);  // a log that was cut short gets no answer
     return WireRequest{"POST", "/v1/add-checkpoint", "", WitnessRequest(old, prove(old), checkpoint).encode()};
   };
   const auto instead = [&](std::size_t i, const HttpsAnswer& answer) -> std::optional<WireRequest> {

@@ -127,15 +127,22 @@ OprfOutput CustodyClient::evaluate(const SecretName& name, const PassphraseKey& 
     const auto index = all.settings().custodians[i].index;
     answers.emplace_back(index, take_evaluated(body, index));
   };
-  parts_->ask({.request = [&](std::size_t i) { return all.post(i, "/v1/evaluate", fields); },
-               .take = take,
-               .enough = threshold},
-              threshold);
+  const auto reports = all.ask({.request = [&](std::size_t i) { return all.post(i, "/v1/evaluate", fields); },
+                                .signer = &parts_->device.key,
+                                .take = take,
+                                .enough = threshold});
+  const auto unknown = std::ranges::count(reports, "unknown", &CustodianReport::refusal);
+  if (static_cast<std::size_t>(unknown) >= threshold) {
+    throw Error(Errc::kWrongPassphrase, "wrong user: the custodians know nobody of this name",
+                "check the name after --user");
+  }
+  require_done(reports, threshold, threshold);
   return oprf_finalize(stretched, blinded.blind, interpolate_in_exponent(answers));
 }
 
 std::vector<Scalar> CustodyClient::release(const std::vector<SecretName>& names) {
   std::vector<Wanted> wanted;
+  wanted.reserve(names.size());
   for (const auto& name : names) wanted.push_back({name, SharePile(parts_->plan.threshold, std::nullopt)});
   return release_all(parts_->all, parts_->device.key, std::move(wanted));
 }

@@ -225,7 +225,9 @@ EnrolResult enrol_custody(Session& session, const EnrolRequest& request, const E
   session.record("custody-enroll", "", "begun");
   CustodyPlan plan;
   plan.epoch = session.state().newest_custody_epoch() + 1;
-  plan.salt = random_array<16>();
+  // Ids stay: of devices that custodians know, and on cards.
+  const auto* before = plan_in_force(session);
+  plan.salt = before != nullptr ? before->salt : random_array<16>();
   plan.threshold = request.threshold;
   plan.quorum = request.quorum;
   plan.lease_hours = request.lease_hours;

@@ -123,7 +123,8 @@ void set_manners(const Easy& handle, const std::string& proxy) {
 }
 
 void set_request(Transfer& transfer) {
-  const auto& [handle, request] = std::tie(transfer.handle, transfer.call.request);
+  const auto& handle = transfer.handle;
+  const auto& request = transfer.call.request;
   set(handle, CURLOPT_URL, ("https://" + transfer.call.address + request.path + request.query).c_str());
   if (request.method == "POST") {
     set(handle, CURLOPT_POST, 1L);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <utility>
 
 #include "crypto/encoding.h"
@@ -103,6 +104,7 @@ OrderStanding standing_from_json(const Json& object, const VaultId& vault) {
 std::string_view to_string(OrderType type) { return word_of(kTypes, type); }
 std::optional<OrderType> parse_order_type(std::string_view text) { return value_of(kTypes, text); }
 std::string_view to_string(GuardStage stage) { return word_of(kStages, stage); }
+std::optional<GuardStage> parse_guard_stage(std::string_view text) { return value_of(kStages, text); }
 
 std::string OrderScope::encode() const {
   return kind ? std::string(word_of(kScopes, *kind)) + ":" + to_hex(id) : "vault";
@@ -235,6 +237,21 @@ const OrderStanding* OrdersAnswer::find_waiting(OrderType type, const OrderScope
     if (!best || one.have > best->have) best = &one;
   }
   return best;
+}
+
+std::optional<SignedOrder> find_waiting(const std::vector<OrdersAnswer>& answers, OrderType type,
+                                        const OrderScope& scope, std::int64_t now_ms) {
+  std::map<std::string, SignedOrder> by_statement;
+  for (const OrdersAnswer& answer : answers) {
+    const OrderStanding* waiting = answer.find_waiting(type, scope, now_ms);
+    if (!waiting) continue;
+    const std::string& statement = waiting->signed_order.statement;
+    by_statement.try_emplace(statement, SignedOrder{statement, {}}).first->second.join(waiting->signed_order);
+  }
+  const auto most =
+      std::ranges::max_element(by_statement, {}, [](const auto& entry) { return entry.second.signatures.size(); });
+  if (most == by_statement.end()) return std::nullopt;
+  return std::move(most->second);
 }
 
 }  // namespace casevault

@@ -86,6 +86,7 @@ OrderReceipt parse_receipt(std::string_view body, const VerifyKey& custodian, co
 /// How far a machine has come with an order.
 enum class GuardStage { kReceived, kKeysDestroyed, kReopeningFailed };
 std::string_view to_string(GuardStage stage);
+std::optional<GuardStage> parse_guard_stage(std::string_view text);
 
 /// A machine's own word. Its signature holds under `device`; that this is a device of the vault is the custodian's
 /// word.
@@ -115,5 +116,10 @@ struct OrdersAnswer {
   /// The order of this type and scope that waits for signatures at `now_ms`, with the most of them; nullptr without.
   const OrderStanding* find_waiting(OrderType type, const OrderScope& scope, std::int64_t now_ms) const;
 };
+
+/// The order of this type and scope that waits for signatures anywhere, with those of all custodians that have it; of
+/// several the one with the most. nullopt without one.
+std::optional<SignedOrder> find_waiting(const std::vector<OrdersAnswer>& answers, OrderType type,
+                                        const OrderScope& scope, std::int64_t now_ms);
 
 }  // namespace casevault

@@ -16,6 +16,8 @@ const std::string kSchema =
     std::string(kChainSchema) +
     "CREATE TABLE unfinished(file TEXT PRIMARY KEY) STRICT;"
     "CREATE TABLE sealed(hash BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT;"
+    "CREATE TABLE witnessed(one INTEGER PRIMARY KEY CHECK(one = 1), size INTEGER NOT NULL, time INTEGER NOT NULL) "
+    "STRICT;"
     "CREATE TABLE log_head(one INTEGER PRIMARY KEY CHECK(one = 1), size INTEGER NOT NULL, root BLOB NOT NULL) STRICT;";
 
 DatabaseKey database_key(const CatalogKey& key, std::uint32_t epoch, const VaultId& vault) {
@@ -89,6 +91,7 @@ Catalog Catalog::copy_to(const Path& path, const CatalogKey& key, std::uint32_t 
   transaction.commit();
   target.state_ = state_;
   target.set_log_head(log_head());
+  target.set_witnessed(witnessed());
   return target;
 }
 
@@ -120,6 +123,19 @@ bool Catalog::is_unfinished(std::string_view file) const {
 void Catalog::set_finished(std::string_view file) {
   auto erase = database_.prepare("DELETE FROM unfinished WHERE file = ?");
   erase.bind(1, file).run();
+}
+
+Catalog::Witnessed Catalog::witnessed() const {
+  auto query = database_.prepare("SELECT size, time FROM witnessed");
+  if (!query.step()) return {};
+  return {static_cast<std::uint64_t>(query.integer(0)), query.integer(1)};
+}
+
+void Catalog::set_witnessed(const Witnessed& last) {
+  auto upsert = database_.prepare(
+      "INSERT INTO witnessed(one, size, time) VALUES(1, ?, ?) ON CONFLICT(one) DO UPDATE SET size = excluded.size, "
+      "time = excluded.time");
+  upsert.bind(1, static_cast<std::int64_t>(last.size)).bind(2, last.time_ms).run();
 }
 
 LogCite Catalog::log_head() const {

@@ -64,6 +64,14 @@ class Catalog {
   LogCite log_head() const;
   void set_log_head(const LogCite& head);
 
+  /// The last cosignature of the audit log by a witness; size 0 when there was none.
+  struct Witnessed {
+    std::uint64_t size = 0;    // entries
+    std::int64_t time_ms = 0;  // by the witness's clock
+  };
+  Witnessed witnessed() const;
+  void set_witnessed(const Witnessed& last);
+
  private:
   Catalog(Database database, const VaultId& vault, const VerifyKey& root);
   Database database_;

@@ -59,11 +59,12 @@ void CatalogState::apply(const Change& change, bool check_signature) {
     context.require(author != nullptr && author->active, "its author is not a user of the vault at that point");
     context.require(!removal_open_ || context.kind == "epoch", "a removal is not followed by a new key");
     static const std::map<std::string, void (CatalogState::*)(Context&), std::less<>> kHandlers = {
-        {"user", &CatalogState::add_user},  {"remove", &CatalogState::remove_user},
-        {"slot", &CatalogState::move_slot}, {"epoch", &CatalogState::new_epoch},
-        {"case", &CatalogState::new_case},  {"case-epoch", &CatalogState::new_case_epoch},
-        {"grant", &CatalogState::grant},    {"case-head", &CatalogState::case_head},
-        {"close", &CatalogState::close},    {"custody", &CatalogState::custody},
+        {"user", &CatalogState::add_user},        {"remove", &CatalogState::remove_user},
+        {"slot", &CatalogState::move_slot},       {"epoch", &CatalogState::new_epoch},
+        {"case", &CatalogState::new_case},        {"case-epoch", &CatalogState::new_case_epoch},
+        {"grant", &CatalogState::grant},          {"case-head", &CatalogState::case_head},
+        {"close", &CatalogState::close},          {"custody", &CatalogState::custody},
+        {"slot-spare", &CatalogState::keep_slot},
     };
     const bool is_sharing = SharingState::knows(context.kind);
     const auto handler = kHandlers.find(context.kind);
@@ -114,8 +115,10 @@ void CatalogState::take_slot(Context& c, User& user) {
 }
 
 bool CatalogState::slot_is_taken(std::size_t slot) const {
-  return std::ranges::any_of(users_,
-                             [&](const auto& entry) { return entry.second.active && entry.second.slot == slot; });
+  return std::ranges::any_of(users_, [&](const auto& entry) {
+    const User& user = entry.second;
+    return user.active && (user.slot == slot || user.spare_slot == slot);
+  });
 }
 
 void CatalogState::add_user(Context& c) {
@@ -146,6 +149,7 @@ void CatalogState::remove_user(Context& c) {
   found->second.removed_ms = c.time_ms;
   found->second.removed_log_size = c.cite.size;
   former_slots_.push_back(found->second.slot_hash);
+  if (found->second.spare_slot) former_slots_.push_back(found->second.spare_hash);
   sharing_.forget_keys_of(id);
   removal_open_ = true;
 }
@@ -158,6 +162,16 @@ void CatalogState::move_slot(Context& c) {
   if (!c.statement.contains("custody")) return;
   user.slot_custody = static_cast<std::uint32_t>(c.fields.count("custody"));
   c.require(user.slot_custody > 0 && user.slot_custody <= custody_epoch_, "its custody epoch is unknown");
+}
+
+/// A second slot of one's own; the one before is given up.
+void CatalogState::keep_slot(Context& c) {
+  auto& user = users_.at(c.by);
+  const auto slot = c.fields.count("slot");
+  c.require(slot < kSlotCount && !slot_is_taken(slot), "the slot is taken");
+  if (user.spare_slot) former_slots_.push_back(user.spare_hash);
+  user.spare_slot = slot;
+  user.spare_hash = c.fields.hex<32>("slot_hash");
 }
 
 /// 0 ends custody.

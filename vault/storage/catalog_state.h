@@ -19,6 +19,8 @@ struct User {
   std::size_t slot = 0;
   std::uint32_t generation = 0;  // of the slot
   Sha256Digest slot_hash{};
+  std::optional<std::size_t> spare_slot;  // a second one that the user keeps
+  Sha256Digest spare_hash{};
   std::uint32_t slot_custody = 0;         // the custody epoch that the slot opens under; 0: by the passphrase alone
   std::optional<Sha256Digest> role_keys;  // sealed keys of owners and auditors, in the table `sealed`
   UserId approved_by{};
@@ -121,6 +123,7 @@ class CatalogState {
   void move_slot(Context& context);
   void new_epoch(Context& context);
   void custody(Context& context);
+  void keep_slot(Context& context);
   void new_case(Context& context);
   void new_case_epoch(Context& context);
   void grant(Context& context);

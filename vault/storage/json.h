@@ -23,7 +23,9 @@ nlohmann::json parse_canonical_array(std::string_view text, std::string_view wha
 /// `what`.
 class Fields {
  public:
+  /// The object must outlive it.
   Fields(const nlohmann::json& object, std::string what) : object_(object), what_(std::move(what)) {}
+  Fields(nlohmann::json&& object, std::string what) = delete;
   std::string text(const char* key);
   std::uint64_t count(const char* key);  // 0 … 2^53
   std::int64_t time(const char* key);    // Unix milliseconds

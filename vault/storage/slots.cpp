@@ -13,6 +13,7 @@ constexpr std::size_t kCommitmentSize = 32;
 constexpr std::size_t kNonceSize = 24;
 constexpr std::size_t kContentsSize = kSlotSize - kCommitmentSize - kAeadOverhead;
 constexpr std::string_view kMagic = "CVS1";
+constexpr std::string_view kDecoyMagic = "CVD1";
 constexpr std::size_t kUsedSize = 4 + 16 + 4 + 32 + 32 + 32 + 4 + 32;
 static_assert(kUsedSize <= kContentsSize);
 
@@ -57,6 +58,30 @@ std::optional<SlotContents> decode_contents(const SecretBytes& plain) {
   return contents;
 }
 
+std::optional<DecoyContents> decode_decoy(const SecretBytes& plain) {
+  SecretReader reader(plain);
+  if (as_text(reader.take<4>()) != kDecoyMagic) return std::nullopt;
+  DecoyContents contents;
+  contents.alarm = reader.take_key<SigningSeed>();
+  contents.spare = reader.take_key<SlotKey>();
+  if (!reader.rest_is_zero()) return std::nullopt;
+  return contents;
+}
+
+SealedSlot seal_contents(const Header& header, const SlotKey& key, const SecretBytes& plain) {
+  const auto sealed = aead_seal(sealing_key(key), plain, associated_data(header));
+  const auto nonce = ByteView(sealed).first(kNonceSize);
+  return to_array<kSlotSize>(concat({nonce, commitment(key, nonce), ByteView(sealed).subspan(kNonceSize)}));
+}
+
+std::optional<SecretBytes> open_contents(const Header& header, const SlotKey& key, const SealedSlot& slot) {
+  const auto nonce = ByteView(slot).first(kNonceSize);
+  const auto stored = ByteView(slot).subspan(kNonceSize, kCommitmentSize);
+  if (!equal_constant_time(stored, commitment(key, nonce))) return std::nullopt;
+  const auto sealed = concat({nonce, ByteView(slot).subspan(kNonceSize + kCommitmentSize)});
+  return aead_open(sealing_key(key), sealed, associated_data(header));
+}
+
 }  // namespace
 
 PassphraseKey stretch_user_passphrase(const Header& header, std::string_view user_name, const SecretBytes& passphrase) {
@@ -68,20 +93,23 @@ SlotKey plain_slot_key(const Header& header, const PassphraseKey& stretched) {
 }
 
 SealedSlot seal_slot(const Header& header, const SlotKey& key, const SlotContents& contents) {
-  const auto plain = encode_contents(contents);
-  const auto sealed = aead_seal(sealing_key(key), plain, associated_data(header));
-  const auto nonce = ByteView(sealed).first(kNonceSize);
-  return to_array<kSlotSize>(concat({nonce, commitment(key, nonce), ByteView(sealed).subspan(kNonceSize)}));
+  return seal_contents(header, key, encode_contents(contents));
 }
 
 std::optional<SlotContents> open_slot(const Header& header, const SlotKey& key, const SealedSlot& slot) {
-  const auto nonce = ByteView(slot).first(kNonceSize);
-  const auto stored = ByteView(slot).subspan(kNonceSize, kCommitmentSize);
-  if (!equal_constant_time(stored, commitment(key, nonce))) return std::nullopt;
-  const auto sealed = concat({nonce, ByteView(slot).subspan(kNonceSize + kCommitmentSize)});
-  const auto plain = aead_open(sealing_key(key), sealed, associated_data(header));
-  if (!plain) return std::nullopt;
-  return decode_contents(*plain);
+  const auto plain = open_contents(header, key, slot);
+  return plain ? decode_contents(*plain) : std::nullopt;
+}
+
+SealedSlot seal_decoy_slot(const Header& header, const SlotKey& key, const DecoyContents& contents) {
+  return seal_contents(
+      header, key,
+      SecretWriter(kContentsSize).put(as_bytes(kDecoyMagic)).put(contents.alarm).put(contents.spare).finish());
+}
+
+std::optional<DecoyContents> open_decoy_slot(const Header& header, const SlotKey& key, const SealedSlot& slot) {
+  const auto plain = open_contents(header, key, slot);
+  return plain ? decode_decoy(*plain) : std::nullopt;
 }
 
 void Slots::create(const Path& path) {
@@ -120,6 +148,15 @@ std::vector<Slots::Found> Slots::find(const Header& header, const SlotKey& key) 
   return found;
 }
 
+std::optional<Slots::FoundDecoy> Slots::find_decoy(const Header& header, const SlotKey& key) const {
+  std::optional<FoundDecoy> found;
+  for (std::size_t index = 0; index < kSlotCount; ++index) {
+    auto contents = open_decoy_slot(header, key, read(index));
+    if (contents) found = FoundDecoy{index, std::move(*contents)};
+  }
+  return found;
+}
+
 SealedSlot Slots::read(std::size_t index) const {
   SealedSlot slot;
   if (file_.read_at(index * kSlotSize, slot) != slot.size()) throw Error(Errc::kDamaged, "the file slots is cut short");
@@ -137,5 +174,13 @@ void Slots::write(std::size_t index, const SealedSlot& slot) {
 }
 
 void Slots::erase(std::size_t index) { write(index, random_array<kSlotSize>()); }
+
+void Slots::erase_others(std::size_t kept) {
+  Bytes noise(kSlotCount * kSlotSize);
+  fill_random(noise);
+  copy_bytes(read(kept), std::span(noise).subspan(kept * kSlotSize));
+  file_.write_at(0, noise);
+  file_.sync();
+}
 
 }  // namespace casevault

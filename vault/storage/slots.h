@@ -24,6 +24,12 @@ struct SlotContents {
   CatalogKey catalog_key = CatalogKey::zero();
 };
 
+/// What a slot keeps that a duress passphrase opens: the way into the vault in `spare`, and what raises the alarm.
+struct DecoyContents {
+  SigningSeed alarm = SigningSeed::zero();  // its confirmation tells the custodians
+  SlotKey spare = SlotKey::zero();          // of a slot of the vault in `spare`
+};
+
 /// A sealed slot: nonce ‖ key commitment ‖ ciphertext ‖ tag, indistinguishable from random (docs/format.md section 4).
 using SealedSlot = ByteArray<kSlotSize>;
 
@@ -36,6 +42,8 @@ SlotKey plain_slot_key(const Header& header, const PassphraseKey& stretched);
 /// under a key derived from the slot key) makes it impossible to craft one slot that two passphrases open.
 SealedSlot seal_slot(const Header& header, const SlotKey& key, const SlotContents& contents);
 std::optional<SlotContents> open_slot(const Header& header, const SlotKey& key, const SealedSlot& slot);
+SealedSlot seal_decoy_slot(const Header& header, const SlotKey& key, const DecoyContents& contents);
+std::optional<DecoyContents> open_decoy_slot(const Header& header, const SlotKey& key, const SealedSlot& slot);
 
 /// The file `slots`: allocated once, only ever overwritten in place. Its lock is the vault's lock: shared by whoever
 /// works in the vault, exclusive for whoever changes keys.
@@ -52,6 +60,12 @@ class Slots {
   /// Tries all slots, always all (equal time); those that open, the highest generation first. A crash can leave more
   /// than one; the catalogue says which counts.
   std::vector<Found> find(const Header& header, const SlotKey& key) const;
+  struct FoundDecoy {
+    std::size_t index = 0;
+    DecoyContents contents;
+  };
+  /// Likewise, always all; the last that opens.
+  std::optional<FoundDecoy> find_decoy(const Header& header, const SlotKey& key) const;
   SealedSlot read(std::size_t index) const;
   Sha256Digest hash(std::size_t index) const;
   /// In place, synced, read back past the cache where the system lets one. @throws Error{kInternal} when it reads back
@@ -59,6 +73,8 @@ class Slots {
   void write(std::size_t index, const SealedSlot& slot);
   /// Random bytes over it.
   void erase(std::size_t index);
+  /// Over all but this one, at once.
+  void erase_others(std::size_t kept);
 
   File& file() { return file_; }
 

@@ -1,5 +1,7 @@
 #include "vault/custody/custodian.h"
 
+#include <random>
+
 #include "crypto/checkpoint.h"
 #include "tests/support/test_custodian.h"
 #include "vault/storage/json.h"
@@ -273,6 +275,120 @@ TEST_F(EnrolledVault, RefusesWhatIsNotCanonicalOrTooLarge) {
   EXPECT_EQ(send(body.dump()), "200");
 }
 
+// What somebody with a device key may send, who knows the format and breaks it.
+class Mutations : public EnrolledVault {
+ protected:
+  Json odd() {
+    const JsonList values = {nullptr,
+                             -1,
+                             0,
+                             1.5,
+                             std::uint64_t{1} << 63,
+                             "",
+                             "ab",
+                             std::string(64, '0'),
+                             std::string(32, 'f'),
+                             true,
+                             Json::array(),
+                             Json::object(),
+                             JsonList{Json::object()},
+                             "\u0000",
+                             std::string(2000, 'x'),
+                             "oprf",
+                             "user"};
+    return values[random() % values.size()];
+  }
+  /// One value somewhere inside becomes another, or goes, or comes.
+  void mutate(Json& json) {
+    if (!json.is_structured() || json.empty() || random() % 8 == 0) {
+      json = odd();
+      return;
+    }
+    auto item = std::next(json.begin(), static_cast<std::ptrdiff_t>(random() % json.size()));
+    switch (random() % 6) {
+      case 0:
+        json.erase(item);
+        break;
+      case 1:
+        json.is_object() ? void(json["more"] = odd()) : json.push_back(odd());
+        break;
+      default:
+        mutate(*item);
+    }
+  }
+  /// The same inside of a signed statement, signed again.
+  Json resigned(const SigningKey& key, std::string_view domain, Json statement) {
+    mutate(statement);
+    return TestVault::signed_by(key, domain, statement);
+  }
+  std::mt19937 random;
+};
+
+TEST_F(Mutations, AreAllAnswered) {
+  const auto& anna = vault.anna;
+  const auto box = hex(BoxKeyPair::random().public_key.bytes);
+  std::map<std::string, int> seen;
+  const auto send = [&](const std::string& path, const Json& body) {
+    const auto answer = at.post(path, body, vault.device.key);
+    ASSERT_TRUE(answer.status == 200 || (answer.status >= 400 && answer.status < 500)) << path << answer.body;
+    ++seen[word(answer)];
+  };
+  at.commits = false;
+  for (int i = 0; i < 400; ++i) {
+    at.now += 1;
+    std::vector<std::pair<std::string, Json>> requests = {
+        {"/v1/vaults", vault.enrol_body(hex(random_array<32>()), vault.policy())},
+        {"/v1/policy", vault.body({{"devices", nullptr},
+                                   {"policy", TestVault::signed_by(vault.owner, kPolicyDomain, vault.policy())}})},
+        {"/v1/devices", vault.body({{"device", vault.device_json(vault.device)}, {"token", hex(random_array<32>())}})},
+        {"/v1/secrets",
+         vault.body({{"deposit", TestVault::signed_by(vault.owner, kSecretsDomain, vault.secrets(vault.all_puts()))}})},
+        {"/v1/evaluate",
+         vault.body({{"element", hex(generator_times(anna.oprf).bytes)}, {"id", hex(anna.id)}, {"version", 1}})},
+        {"/v1/release", vault.body({{"box", box}, {"secrets", JsonList{vault.secret_name(anna.id)}}})},
+        {"/v1/confirm", vault.confirm_body(anna, anna.key)},
+        {"/v1/orders", TestVault::order_body(vault.order("unlock"), {&vault.cards[0]})}};
+    for (auto& [path, body] : requests) {
+      mutate(body);
+      send(path, body);
+    }
+    send("/v1/policy",
+         vault.body({{"devices", nullptr}, {"policy", resigned(vault.owner, kPolicyDomain, vault.policy())}}));
+    send("/v1/secrets",
+         vault.body({{"deposit", resigned(vault.owner, kSecretsDomain, vault.secrets(vault.all_puts()))}}));
+    send("/v1/confirm",
+         vault.body({{"confirm", resigned(anna.key, kConfirmDomain,
+                                          vault.with(vault.statement("confirm"), {{"id", hex(anna.id)}}))}}));
+    auto order = vault.order("unlock");
+    mutate(order);
+    send("/v1/orders", TestVault::order_body(order, {&vault.cards[i % 3]}));
+  }
+  EXPECT_GT(seen["400 malformed"], 1000);
+  EXPECT_EQ(vault.released(vault.first.id), "200");
+}
+
+TEST_F(Mutations, OfQueriesAreAllAnswered) {
+  const std::vector<std::string> good = {"first=0", "from=0",        "until=9",
+                                         "after=0", "to=" + at.to(), "vault=" + hex(vault.id)};
+  const std::vector<std::string> odd = {
+      "",       "=",      "first",           "first=-1", "first=01", "from=99999999999999999999",
+      "to=%41", "vault=", "first=0&first=0", "a=b=c"};
+  for (int i = 0; i < 2000; ++i) {
+    std::string query;
+    for (const auto& part : good) {
+      if (random() % 8 == 0) continue;
+      (query += query.empty() ? "?" : "&") += random() % 8 == 0 ? odd[random() % odd.size()] : part;
+    }
+    for (const auto* path : {"/v1/orders", "/v1/statement", "/v1/consistency", "/v1/checkpoint"}) {
+      const auto status = at.get(path, query, vault.device.key).status;
+      ASSERT_TRUE(status == 200 || (status >= 400 && status < 500)) << path << query;
+    }
+    const WireRequest request{"GET", "/v1/orders/wait", query, ""};
+    const auto signature = sign_request(request, vault.device.key, at.now / 1000);
+    ASSERT_NO_THROW(at.custodian->begin_wait(request, &signature, at.now));
+  }
+}
+
 // ---- Secrets.
 TEST_F(EnrolledVault, AnswersForWhatWasDeposited) {
   const auto blinded = oprf_blind(as_bytes("passphrase"));
@@ -533,6 +649,17 @@ TEST_F(Custodians, LockAVaultThatIsSilent) {
   EXPECT_EQ(vault.released(vault.first.id), "403 silent");
   EXPECT_EQ(vault.receipt(vault.obey("unlock")).at("affected"), 4);
   EXPECT_EQ(vault.released(vault.first.id), "200");
+}
+
+TEST_F(Custodians, BeginALeaseWithItsPolicy) {
+  vault.set_up();
+  at.now += 30 * kDayMs;
+  vault.lease_hours = 1;
+  ASSERT_EQ(word(vault.change_policy(vault.policy())), "200");
+  at.now += kHourMs;
+  EXPECT_EQ(vault.released(vault.first.id), "200");
+  at.now += 1;
+  EXPECT_EQ(vault.released(vault.first.id), "403 silent");
 }
 
 TEST_F(Custodians, DoNotTakeTheirOwnAbsenceForSilence) {

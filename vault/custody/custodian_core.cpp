@@ -125,7 +125,9 @@ WireAnswer answer_of(const nlohmann::json& body) { return {.body = body.dump(), 
 
 WireAnswer answer_of(const Refusal& refusal) {
   const nlohmann::json body = {{"error", refusal.word}, {"message", refusal.message}};
-  return {.status = refusal.status, .body = body.dump(), .clock = refusal.clock};
+  // Part of the message may be the request's.
+  auto text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return {.status = refusal.status, .body = std::move(text), .clock = refusal.clock};
 }
 
 WireStatement signed_by(const Core& core, std::string_view domain, nlohmann::json statement) {

@@ -57,7 +57,9 @@ bool require_next_policy(const Core& core, const Vault& vault, const WireStateme
   return true;
 }
 
-void set_policy(Vault& vault, const WireStatement& text, const Policy& policy) {
+// A sign of life too: a lease begins now.
+void set_policy(Vault& vault, const WireStatement& text, const Policy& policy, std::int64_t now) {
+  vault.seen = now;
   vault.policy_text = text;
   vault.policy = policy;
 }
@@ -75,8 +77,7 @@ void require_new_vault(const Core& core, const EnrolRequest& ask) {
 Vault& make_vault(Core& core, const EnrolRequest& ask) {
   auto& vault = core.vaults[ask.policy.vault];
   vault.id = ask.policy.vault;
-  vault.seen = vault.stored_seen = core.now;
-  set_policy(vault, ask.policy_text, ask.policy);
+  set_policy(vault, ask.policy_text, ask.policy, core.now);
   core.store->put_vault(vault);
   core.apply_tombstones(vault);
   return vault;
@@ -139,7 +140,7 @@ WireAnswer enrol(Core& core, const Request& request) {
   if (token.used != 0) return done_at(ask.policy.vault, token.used);
 
   auto& vault = present != nullptr ? *present : make_vault(core, ask);
-  set_policy(vault, ask.policy_text, ask.policy);
+  set_policy(vault, ask.policy_text, ask.policy, core.now);
   core.store->put_vault(vault);
   core.add_device(vault, {ask.device.id, ask.device.key, 0});
   core.store->use_invitation(token.hash, token.use, core.now);
@@ -162,7 +163,7 @@ WireAnswer change_policy(Core& core, const Request& request) {
   auto devices = ask.devices ? require_device_change(core, vault, *ask.devices) : std::nullopt;
 
   if (new_policy) {
-    set_policy(vault, ask.policy->first, ask.policy->second);
+    set_policy(vault, ask.policy->first, ask.policy->second, core.now);
     core.log.append({.action = "policy", .vault = vault.id, .device = signer.key, .detail = detail_of(vault.policy)},
                     core.now);
   }

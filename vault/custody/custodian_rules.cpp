@@ -254,7 +254,8 @@ std::vector<Sha256Digest> outdated_orders(const Vault& vault, std::int64_t now) 
   }
   for (const auto& [number, hash] : vault.done) {
     if (vault.orders.size() - outdated.size() <= kMaxOrders || number == vault.newest()) break;
-    if (vault.orders.at(hash).terms.expires <= now) outdated.push_back(hash);
+    const auto& terms = vault.orders.at(hash).terms;
+    if (terms.expires <= now && !is_final(terms)) outdated.push_back(hash);  // a tombstone tells of those
   }
   return outdated;
 }

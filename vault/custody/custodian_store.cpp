@@ -36,7 +36,7 @@ constexpr const char* kSchema =
     "CREATE TABLE guard_receipt(vault BLOB NOT NULL, hash BLOB NOT NULL, device BLOB NOT NULL, stage TEXT NOT NULL, "
     "receipt TEXT NOT NULL, PRIMARY KEY(vault, hash, device, stage)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE log(number INTEGER PRIMARY KEY, vault BLOB, at INTEGER NOT NULL, entry TEXT NOT NULL) STRICT;"
-    "CREATE INDEX log_of ON log(vault, at);"
+    "CREATE INDEX log_of ON log(vault, number, at);"
     "CREATE TABLE head(one INTEGER PRIMARY KEY CHECK(one = 1), size INTEGER NOT NULL, root BLOB NOT NULL, awake "
     "INTEGER "
     "NOT NULL) STRICT;"

@@ -29,6 +29,7 @@ std::vector<Command> make_table() {
   add(verify_command());
   add_all(custody_commands());
   add_all(order_commands());
+  add_all(recovery_commands());
   add_all(custodian_commands());
   add(unlock_command());
   add(lock_command());

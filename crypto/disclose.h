@@ -2,6 +2,7 @@
 #include "crypto/bytes.h"
 #include "crypto/secret.h"
 #include "crypto/sign.h"
+#include "crypto/slip39.h"
 
 namespace casevault {
 
@@ -15,5 +16,11 @@ inline ByteArray<AuditEntryKey::kSize> disclose(const AuditEntryKey& key) {
 /// Gives the seed of a card away, in lower-case hexadecimal, to be printed: from here on paper and files protect it,
 /// not memory. For nothing but cards (docs/custody-protocol.md section 1).
 inline std::string disclose_card(const SigningSeed& seed) { return to_hex(seed.expose_secret()); }
+
+/// Gives the words of a trustee's share away, to be printed: from here on paper and files protect them. For nothing but
+/// the trustees' sheets (docs/format.md section 15).
+inline std::string disclose_share(const Slip39Share& share) {
+  return std::string(as_text(share.words().expose_secret()));
+}
 
 }  // namespace casevault

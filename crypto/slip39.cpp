@@ -509,6 +509,11 @@ std::optional<Slip39Missing> slip39_missing(const std::vector<Slip39Share>& shar
   return missing;
 }
 
+RecoverySeed slip39_seed(const SecretBytes& secret) {
+  if (secret.size() != RecoverySeed::kSize) fail("the shares give a secret of another length");
+  return RecoverySeed::from_bytes(secret.expose_secret().first<RecoverySeed::kSize>());
+}
+
 SecretBytes slip39_combine(const std::vector<Slip39Share>& shares, const SecretBytes& passphrase) {
   if (const auto missing = slip39_missing(shares)) {
     throw Error(Errc::kUsage, missing->groups > 0 ? "shares of further groups are needed"

@@ -61,4 +61,7 @@ std::optional<Slip39Missing> slip39_missing(const std::vector<Slip39Share>& shar
 /// out is not what was split.
 SecretBytes slip39_combine(const std::vector<Slip39Share>& shares, const SecretBytes& passphrase);
 
+/// The secret of a vault's shares. @throws Error{kDamaged} when it is of another length.
+RecoverySeed slip39_seed(const SecretBytes& secret);
+
 }  // namespace casevault

@@ -8,8 +8,11 @@
 #include "vault/access/handover.h"
 #include "vault/access/join.h"
 #include "vault/access/role_keys.h"
+#include "vault/access/trustees.h"
 #include "vault/access/unlock.h"
 #include "vault/raid/wipe.h"
+#include "vault/records/export_folder.h"
+#include "vault/replica/sheet.h"
 #include "vault/session_parts.h"
 #include "vault/sharing/organisation.h"
 #include "vault/storage/json.h"
@@ -35,6 +38,12 @@ void require_parent(const Path& folder) {
   if (std::filesystem::is_directory(parent)) return;
   throw Error(Errc::kUsage, "the folder that the vault is to be made in does not exist: " + parent.string(),
               "make it first: mkdir -p " + parent.string());
+}
+
+void check_trustees(const Path& vault, const TrusteePlan& plan) {
+  check_trustee_numbers(plan.threshold, plan.count);
+  check_sheet_folder(plan.sheets);
+  refuse_inside_vault(vault, plan.sheets, "the folder for the shares");
 }
 
 void require_valid_names(const NewVault& choices) {
@@ -96,7 +105,7 @@ nlohmann::json foundation(const UserKeys& owner, const VaultId& vault, const Sig
 
 /// A whole vault in a folder that is there and empty. Without a passphrase it opens by the key that is returned.
 SlotKey make_vault(const Path& place, const NewVault& choices, const SecretBytes* passphrase,
-                   const Environment& environment) {
+                   const NewRecoverySet* trustees, const Environment& environment) {
   for (const auto* name : {"cases", "bodies", "handover", "audit"}) make_directory(place / name);
 
   const auto root = SigningKey::random();
@@ -120,7 +129,9 @@ SlotKey make_vault(const Path& place, const NewVault& choices, const SecretBytes
   slots.write(slot_index, seal_slot(header, slot_key,
                                     {identity.id, 1, identity.signing.seed().clone(), identity.box.secret_key.clone(),
                                      root.verify_key(), 1, catalog_key.clone()}));
-  const auto handover = encode_handover(header.vault_id, catalog_key, 1, identity, {owner});
+  std::vector<UserKeys> receivers{owner};
+  if (trustees != nullptr) receivers.push_back(public_half(trustees->identity, "trustees"));
+  const auto handover = encode_handover(header.vault_id, catalog_key, 1, identity, receivers);
   replace_file(handover_path(place, 1), handover);
 
   AuditLog::create(place / "audit");
@@ -140,6 +151,12 @@ SlotKey make_vault(const Path& place, const NewVault& choices, const SecretBytes
   organisation.push_back(OrganisationKeys::random());
   put_organisation_keys(update, common_fields("organisation", owner, environment.now_ms()), organisation,
                         identity.signing);
+  if (trustees != nullptr) {
+    const Author author{identity.signing,
+                        [&](std::string_view kind) { return common_fields(kind, owner, environment.now_ms()); }};
+    append_recovery_set(update, author, *trustees, sha256(handover));
+    append_recovery_keys(update, author, role_keys, organisation);
+  }
   update.commit();
 
   const auto state_key = state_key_of(catalog_key, header.vault_id);
@@ -157,18 +174,32 @@ void Vault::create(const Path& folder, const NewVault& choices, const SecretByte
   require_valid_names(choices);
   require_empty(folder);
   require_parent(folder);
+  if (choices.trustees) check_trustees(folder, *choices.trustees);
   const auto target = std::filesystem::absolute(folder).lexically_normal();
   const auto parent = (target.has_filename() ? target : target.parent_path()).parent_path();
   Scaffold scaffold(parent / ("." + to_hex(random_array<8>()) + ".partial"));
-  make_vault(scaffold.folder(), choices, &passphrase, environment);
+  std::optional<NewRecoverySet> trustees;
+  if (choices.trustees) trustees = make_recovery_set(choices.trustees->threshold, choices.trustees->count, nullptr);
+  make_vault(scaffold.folder(), choices, &passphrase, trustees ? &*trustees : nullptr, environment);
   make_spare(scaffold.folder() / kSpare, choices, environment);
   sync_directory(scaffold.folder());
-  scaffold.move_to(target.has_filename() ? target : target.parent_path());
+  if (trustees) {
+    const auto header = open(scaffold.folder(), environment).header();
+    write_sheets(choices.trustees->sheets,
+                 {choices.organisation, fingerprint(header.vault_id, header.root_key), environment.now_ms()},
+                 *trustees);
+  }
+  try {
+    scaffold.move_to(target.has_filename() ? target : target.parent_path());
+  } catch (const Error&) {
+    if (trustees) shred_sheets(choices.trustees->sheets);
+    throw;
+  }
 }
 
 SlotKey make_spare(const Path& place, const NewVault& choices, const Environment& environment) {
   make_directory(place);
-  return make_vault(place, choices, nullptr, environment);
+  return make_vault(place, {choices.organisation, choices.user}, nullptr, nullptr, environment);
 }
 
 Vault::Vault(Path folder, Environment environment, Header header)

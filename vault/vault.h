@@ -28,9 +28,17 @@ struct SlotAccess {
   SlotAccess clone() const { return {user, key.clone(), custody_epoch, std::nullopt}; }
 };
 
+/// Who may bring a vault back together: `threshold` of `count` shares, their sheets written to a new folder.
+struct TrusteePlan {
+  std::uint32_t threshold = 0;  // 2 … count
+  std::uint32_t count = 0;      // up to 16
+  Path sheets;
+};
+
 struct NewVault {
-  std::string organisation;  // kept in the catalogue, never in the clear
-  std::string user;          // the first owner's name
+  std::string organisation;                            // kept in the catalogue, never in the clear
+  std::string user;                                    // the first owner's name
+  std::optional<TrusteePlan> trustees = std::nullopt;  // none: without a passphrase everything is lost
 };
 
 /// A vault unlocked by one user. Everything that shows or changes something goes through here and is logged first.

@@ -9,6 +9,7 @@
 #include "vault/access/join.h"
 #include "vault/access/role_keys.h"
 #include "vault/access/session_keys.h"
+#include "vault/access/trustees.h"
 #include "vault/audit/log.h"
 #include "vault/records/statement.h"
 #include "vault/sharing/custody_hops.h"
@@ -124,6 +125,32 @@ class Verification {
     CatalogState replayed(state_.vault(), state_.root());
     for (const auto& change : read_chain(session_.catalog().database())) replayed.apply(change);
     check_blobs();
+    check_recovery();
+  }
+
+  /// As far as it can be told without the trustees: that somebody who could sealed what they need, and it is there.
+  void check_recovery() {
+    const auto& set = state_.recovery();
+    if (!set) return;
+    if (!set->keys_current)
+      bad("catalog.db",
+          "the vault's keys were changed and not sealed to the trustees again; an owner must run casevault recovery "
+          "renew");
+    const auto is_lost = [&](const Sha256Digest& hash) { return !session_.catalog().blob(hash); };
+    if (set->keys_current && (is_lost(set->role_keys) || is_lost(set->organisation)))
+      bad("catalog.db", "the vault's keys for the trustees are missing; an owner must run casevault recovery renew");
+    for (const auto& [number, entry] : state_.cases()) {
+      const auto name = "C-" + std::to_string(number);
+      if (entry.recovery_key && is_lost(*entry.recovery_key))
+        bad("catalog.db", name + ": its key for the trustees is missing; an owner must run casevault recovery renew");
+      if (entry.recovery_key) continue;
+      if (entry.epoch_change > set->change)
+        bad(name,
+            "it was made or re-keyed without sealing its key to the trustees: they could not recover it; "
+            "the next add mends it");
+      else
+        note(name, "the trustees' shares do not open it yet; that is mended when somebody next adds to it");
+    }
   }
 
   /// What statements name by hash must be there: one's own keys are needed, the others' are named too.

@@ -22,6 +22,7 @@ Command receive_command();
 std::vector<Command> audit_commands();
 std::vector<Command> custody_commands();
 std::vector<Command> order_commands();
+std::vector<Command> recovery_commands();
 Command verify_command();
 std::vector<Command> custodian_commands();
 Command unlock_command();

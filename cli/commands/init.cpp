@@ -1,4 +1,5 @@
 #include "cli/commands/commands.h"
+#include "cli/commands/trustees.h"
 #include "cli/json.h"
 #include "cli/machine.h"
 #include "cli/passphrase.h"
@@ -18,26 +19,30 @@ void refuse_existing_vault(Invocation& call, const std::string& folder) {
   throw Error(Errc::kUsage, "there is a vault already in " + folder, "casevault status --vault " + shell_word(folder));
 }
 
-void check_recovery_choice(Invocation& call) {
-  if (call.has("trustees") || call.has("shares")) {
-    throw Error(Errc::kUsage, "recovery shares for trustees are not built yet in this version",
-                "use --no-recovery for now, and let two people be owners");
-  }
-  if (!call.has("no-recovery")) {
-    throw Error(Errc::kUsage, "say how the vault is recovered when nobody remembers a passphrase",
-                "this version knows only one answer: add --no-recovery");
-  }
+/// nullopt: without recovery.
+std::optional<TrusteePlan> recovery_choice(Invocation& call) {
+  const bool has_trustees = call.has("trustees") || call.has("shares");
+  if (has_trustees && call.has("no-recovery"))
+    throw Error(Errc::kUsage, "--no-recovery and --trustees say the opposite of each other", help_hint(call.command()));
+  if (has_trustees) return trustee_plan(call);
+  if (call.has("no-recovery")) return std::nullopt;
+  throw Error(
+      Errc::kUsage,
+      "say how the vault is brought back when the machine and all passphrases are gone: by people whom you trust, "
+      "each with a sheet of words, or not at all",
+      "add --trustees 3/5 --shares DIR (any three of five people together), or --no-recovery");
 }
 
 int run_init(Invocation& call) {
-  check_recovery_choice(call);
+  const auto trustees = recovery_choice(call);
   const std::string folder = call.vault_folder();
   const std::string user = call.user();
   const std::string organisation = *call.value("organisation");
   refuse_existing_vault(call, folder);
   const SecretBytes passphrase =
       new_passphrase(call, "passphrase-file", "New passphrase of " + user, {user, organisation});
-  Vault::create(folder, {.organisation = organisation, .user = user}, passphrase, call.process().environment);
+  Vault::create(folder, {.organisation = organisation, .user = user, .trustees = trustees}, passphrase,
+                call.process().environment);
 
   const Vault vault = Vault::open(folder, call.process().environment);
   const std::string print = fingerprint(vault.header().vault_id, vault.header().root_key);
@@ -47,8 +52,13 @@ int run_init(Invocation& call) {
     call.out().line("made the vault " + folder + "; its owner is " + user);
     call.out().line("fingerprint of the vault: " + print);
   }
-  call.out().warning(
-      "there is no recovery: when every owner has forgotten the passphrase, everything in this vault is lost");
+  if (trustees) {
+    report_sheets(call, sheets_of(*trustees), *trustees);
+  } else {
+    call.out().warning(
+        "there is no recovery: when every owner has forgotten the passphrase, everything in this vault is lost");
+    call.out().hint("casevault recovery renew --trustees 3/5 --shares DIR");
+  }
   call.out().warning("there is no custody: whoever has this disk and one passphrase can read what its user may read");
   for (const std::string& warning : machine_warnings(folder)) call.out().warning(warning);
   call.out().next("open a case: casevault case new TITLE; let a colleague in: casevault user join NAME");
@@ -68,12 +78,15 @@ Command init_command() {
           "its\n"
           "first owner. Asks for your passphrase twice; a weak one is refused. The vault appears whole or not at all.\n"
           "\n"
-          "Nobody can recover a vault without a passphrase: let at least two people be owners.",
+          "With --trustees K/N a sheet of words is written for each of N people; any K of them, with a copy of the "
+          "vault, can\n"
+          "bring it back when the machine, the custodians and all passphrases are gone. Without (--no-recovery) it is "
+          "lost then.",
       .options =
           {{.name = "organisation", .value = "NAME", .help = "whose vault it is; kept encrypted", .required = true},
-           {.name = "no-recovery", .value = nullptr, .help = "no recovery shares (the only way in this version)"},
-           {.name = "trustees", .value = "K/N", .help = "not built yet"},
-           {.name = "shares", .value = "DIR", .help = "not built yet"}},
+           {.name = "trustees", .value = "K/N", .help = "shares for N people, of whom any K can recover it"},
+           {.name = "shares", .value = "DIR", .help = "a new folder for the trustees' sheets"},
+           {.name = "no-recovery", .value = nullptr, .help = "nobody can ever recover it"}},
       .statuses = {Errc::kNotAllowed, Errc::kNoSpace, Errc::kInterrupted},
       .run = run_init,
   };

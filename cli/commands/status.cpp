@@ -2,14 +2,56 @@
 #include "cli/json.h"
 #include "cli/machine.h"
 #include "cli/session.h"
+#include "crypto/slip39.h"
 #include "vault/access/cases.h"
+#include "vault/access/trustees.h"
 #include "vault/access/users.h"
 #include "vault/audit/log.h"
 #include "vault/custody/witness.h"
+#include "vault/replica/recovery.h"
 #include "vault/storage/catalog_state.h"
 
 namespace casevault {
 namespace {
+
+constexpr std::int64_t kDayMs = 24 * 3600 * 1000LL;
+
+std::string describe_recovery(const std::optional<RecoverySet>& set) {
+  if (!set) return "none: when every owner has forgotten the passphrase, everything is lost";
+  return "any " + std::to_string(set->threshold) + " of " + std::to_string(set->count) +
+         " trustees, shares of the set \"" + slip39_set_name(set->identifier) + "\" of " +
+         time_for_people(set->since_ms);
+}
+
+std::string describe_rehearsal(const Session& session, const RecoverySet& set) {
+  if (set.rehearsed_ms == 0) return "never";
+  return time_for_people(set.rehearsed_ms) + ", " + std::to_string(set.rehearsed_shares) + " shares, says " +
+         user_name(session, set.rehearsed_by);
+}
+
+void advise_on_recovery(Invocation& call, const Session& session) {
+  const auto& set = session.state().recovery();
+  if (!set) return call.out().hint("casevault recovery renew --trustees 3/5 --shares DIR");
+  if (set->used)
+    return call.out().warning(
+        "the trustees' shares were put together to recover this vault: make new ones, casevault recovery renew");
+  const auto waiting = cases_without_recovery(session.state());
+  if (!waiting.empty())
+    call.out().warning("the trustees' shares do not open " + count_of(waiting.size(), "case", "cases") +
+                       " yet; that changes when somebody next adds to them");
+  const auto last = std::max(set->rehearsed_ms, set->since_ms);
+  if (session.environment().now_ms() - last > kRehearsalDays * kDayMs)
+    call.out().warning("nobody has rehearsed recovery for half a year: casevault recovery check --note");
+}
+
+nlohmann::ordered_json recovery_json(const std::optional<RecoverySet>& set) {
+  if (!set) return false;
+  return {{"needed", set->threshold},
+          {"shares", set->count},
+          {"set", slip39_set_name(set->identifier)},
+          {"since", iso_time(set->since_ms)},
+          {"rehearsed", iso_time_or_empty(set->rehearsed_ms)}};
+}
 
 int run_status(Invocation& call) {
   OpenVault vault(call);
@@ -34,7 +76,7 @@ int run_status(Invocation& call) {
                        {"audit_entries", entries},
                        {"custody", state.custody_epoch() > 0},
                        {"witnessed", witnessed ? iso_time(witnessed->time_ms) : ""},
-                       {"recovery", false},
+                       {"recovery", recovery_json(state.recovery())},
                        {"replicas", 0}});
     return 0;
   }
@@ -52,10 +94,12 @@ int run_status(Invocation& call) {
   if (state.custody_epoch() > 0) {
     facts.add("Last witnessed", witnessed ? time_for_people(witnessed->time_ms) : "never: freshness is unknown");
   }
-  facts.add("Recovery", "none: when every owner has forgotten the passphrase, everything is lost");
+  facts.add("Recovery", describe_recovery(state.recovery()));
+  if (state.recovery()) facts.add("Last rehearsal", describe_rehearsal(session, *state.recovery()));
   facts.add("Replicas", "none: this folder is the only copy that casevault knows of");
   facts.print(call.out());
   for (const std::string& warning : machine_warnings(session.place().string())) call.out().warning(warning);
+  advise_on_recovery(call, session);
   if (waiting > 0) call.out().next("casevault user list");
   return 0;
 }

@@ -5,6 +5,7 @@
 #include "crypto/aead.h"
 #include "vault/access/case_keys.h"
 #include "vault/access/session_keys.h"
+#include "vault/access/trustees.h"
 #include "vault/audit/log.h"
 #include "vault/custody/shares.h"
 #include "vault/records/statement.h"
@@ -87,12 +88,18 @@ OpenCase open_case(Session& session, std::int64_t number, Right needed, std::str
                        "; this takes " + std::string(to_string(needed)));
   }
   const auto key = open_case_key(session, *grant, case_name(number));
-  auto store =
-      CaseStore::open(case_path(session.folder(), entry->id, entry->epoch),
-                      case_database_key(key, entry->id, entry->epoch, release_case_share(session, *entry)), entry->id);
-  check_head(state, *entry, store);
+  return open_case_with(session, number, key, release_case_share(session, *entry));
+}
+
+OpenCase open_case_with(Session& session, std::int64_t number, const CaseKey& key,
+                        const std::optional<CustodyShare>& share) {
+  const auto& state = session.state();
+  const auto& entry = *state.find_case(number);
+  auto store = CaseStore::open(case_path(session.folder(), entry.id, entry.epoch),
+                               case_database_key(key, entry.id, entry.epoch, share), entry.id);
+  check_head(state, entry, store);
   check_withdrawals(state, store, case_name(number));
-  return {number, grant->right, entry->epoch, std::move(store)};
+  return {number, state.grant_of(entry, session.user_id())->right, entry.epoch, std::move(store)};
 }
 
 OpenCase open_case_for_adding(Session& session, std::int64_t number, std::string_view action, std::string_view object) {
@@ -100,6 +107,7 @@ OpenCase open_case_for_adding(Session& session, std::int64_t number, std::string
   const auto& entry = *session.state().find_case(number);
   if (entry.closed) session.refuse(action, object, case_name(number) + " is closed: nothing can be added to it");
   if (session.state().needs_rotation(entry)) rotate_case(session, open, {});
+  cover_case(session, number);
   return open;
 }
 
@@ -203,6 +211,8 @@ void rotate_case(Session& session, OpenCase& open, const Rotation& rotation) {
   head_statement["count"] = head.count;
   head_statement["hash"] = to_hex(head.hash);
   update.append(head_statement, session.identity().signing);
+  if (entry.recovery_key) update.erase_blob(*entry.recovery_key);
+  append_recovery_case(update, author_of(session), entry.id, key, share_of(share));
   update.erase_blob(entry.title);
   for (const auto& grant : entry.grants) update.erase_blob(grant.sealed_key);
   update.commit();

@@ -23,6 +23,11 @@ struct OpenCase {
 OpenCase open_case(Session& session, std::int64_t number, Right needed, std::string_view action,
                    std::string_view object);
 
+/// With secrets that came another way than by a grant: from the trustees. The same checks of the database.
+/// @pre the session's user has a grant
+OpenCase open_case_with(Session& session, std::int64_t number, const CaseKey& key,
+                        const std::optional<CustodyShare>& share);
+
 /// As open_case with Right::kAdd, for an open (not closed) case, ready for writing: if a removed user still holds the
 /// case's key, it is rotated first.
 OpenCase open_case_for_adding(Session& session, std::int64_t number, std::string_view action, std::string_view object);

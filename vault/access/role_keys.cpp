@@ -32,8 +32,11 @@ Bytes seal_role_keys(const RoleKeys& keys, const BoxPublicKey& to) {
 std::optional<RoleKeys> open_role_keys(const Catalog& catalog, const Identity& identity) {
   const auto* user = catalog.state().find_user(identity.id);
   if (user == nullptr || !user->active || !user->role_keys) return std::nullopt;
-  const auto sealed = catalog.blob(*user->role_keys);
-  const auto plain = sealed ? open_sealed(identity.box, *sealed) : std::nullopt;
+  return unseal_role_keys(catalog.blob(*user->role_keys), identity.box);
+}
+
+RoleKeys unseal_role_keys(const std::optional<Bytes>& sealed, const BoxKeyPair& to) {
+  const auto plain = sealed ? open_sealed(to, *sealed) : std::nullopt;
   const auto require_sound = [](bool sound) {
     if (!sound) {
       throw Error(Errc::kDamaged, "catalog.db: your keys to the audit log are lost or damaged",

@@ -17,6 +17,8 @@ struct RoleKeys {
 
 /// Sealed to a user's box key; named by its hash in a signed statement, which alone makes it trustworthy.
 Bytes seal_role_keys(const RoleKeys& keys, const BoxPublicKey& to);
+/// @throws Error{kDamaged} when it is something else, or nullopt (missing), or not sealed to `to`.
+RoleKeys unseal_role_keys(const std::optional<Bytes>& sealed, const BoxKeyPair& to);
 /// nullopt for members. @throws Error{kDamaged} when they are lost or not sealed to this user.
 std::optional<RoleKeys> open_role_keys(const Catalog& catalog, const Identity& identity);
 

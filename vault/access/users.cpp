@@ -8,6 +8,7 @@
 #include "vault/access/join.h"
 #include "vault/access/role_keys.h"
 #include "vault/access/session_keys.h"
+#include "vault/access/trustees.h"
 #include "vault/access/unlock.h"
 #include "vault/audit/log.h"
 #include "vault/custody/enrolment.h"
@@ -27,12 +28,6 @@ RoleKeys own_role_keys(Session& session) {
   auto keys = open_role_keys(session.catalog(), session.identity());
   if (!keys) throw Error(Errc::kInternal, "an owner without role keys");
   return std::move(*keys);
-}
-
-std::vector<UserKeys> keys_of_active_users(const CatalogState& state) {
-  std::vector<UserKeys> keys;
-  for (const auto* user : state.active_users()) keys.push_back(user->keys);
-  return keys;
 }
 
 /// Requests of people who are in the vault already were left by a crash; their slots would still open with the
@@ -70,7 +65,7 @@ void certify(Session& session, const PendingJoin& pending, Role role, const Role
   const auto& keys = session.keys();
   Catalog::Update update(session.catalog());
   require_free(update.state(), pending.request.keys.name);
-  auto users = keys_of_active_users(update.state());
+  auto users = update.state().handover_receivers();
   users.push_back(pending.request.keys);
   const auto handover =
       encode_handover(keys.header.vault_id, keys.catalog_key, keys.catalog_epoch, session.identity(), users);
@@ -148,10 +143,12 @@ void append_removal(Session& session, Catalog& target, const User& removed, Role
     update.announce_file("vault.json");
   }
   next.handover = encode_handover(keys.header.vault_id, next.key, next.epoch, session.identity(),
-                                  keys_of_active_users(update.state()));
+                                  update.state().handover_receivers());
   update.erase_blob(update.state().handover_hash());
   statement["handover"] = to_hex(update.put_blob(next.handover));
   update.append(statement, session.identity().signing);
+  if (next.header_file && update.state().recovery())
+    append_recovery_keys(update, author_of(session), role_keys, open_organisation_keys(session, "user-remove"));
   update.commit();
 }
 

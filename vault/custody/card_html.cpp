@@ -2,15 +2,13 @@
 #include <initializer_list>
 
 #include "vault/custody/card.h"
-#include "vault/qr.h"
+#include "vault/html.h"
 
 // The page is for people with nothing but a printer: no script, nothing remote. It is XML, too, so that tests can tell
 // whether it is well-formed.
 
 namespace casevault {
 namespace {
-
-using Markup = std::string_view;  // ours, goes out as it is; `{}` in it stands for a value
 
 struct Language {
   Markup code;
@@ -92,83 +90,25 @@ li { margin: 1mm 0; overflow-wrap: anywhere } ul { padding-left: 4mm; margin: 0 
 <body>
 )";
 
-constexpr int kQuietZone = 4;  // modules, as the standard wants it
-
-/// For text and attributes. @pre nothing that escape_for_display would escape
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
-/// `values` stand in for `{}` in order; they are markup.
-void put(std::string& out, Markup markup, std::initializer_list<std::string_view> values) {
-  for (const auto value : values) {
-    const auto at = markup.find("{}");
-    out.append(markup.substr(0, at)).append(value);
-    markup.remove_prefix(at + 2);
-  }
-  out += markup;
-}
-
-/// The dark modules of a row as one bar for each run of them.
-void put_row(std::string& out, const QrCode& code, int y) {
-  for (int x = 0; x < code.width(); ++x) {
-    if (!code.is_dark(x, y)) continue;
-    const int begin = x;
-    while (code.is_dark(x, y)) ++x;
-    const std::string length = std::to_string(x - begin);
-    put(out, "M{} {}h{}v1h-{}z", {std::to_string(begin), std::to_string(y), length, length});
-  }
-}
-
-std::string svg(const QrCode& code) {
-  const std::string first = std::to_string(-kQuietZone);
-  const std::string size = std::to_string(code.width() + 2 * kQuietZone);
-  std::string out;
-  put(out,
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"{} {} {} {}\" shape-rendering=\"crispEdges\"><path d=\"",
-      {first, first, size, size});
-  for (int y = 0; y < code.width(); ++y) put_row(out, code, y);
-  return out + "\"/></svg>\n";
-}
-
 std::string custodians(const OrderCard& card) {
   std::string out = "<ul>\n";
   for (const auto& one : card.custodians) {
-    put(out, "<li><strong>{}</strong>, {}<br/>https://{}/order<br/><code>{}</code></li>\n",
-        {escaped(one.name), escaped(one.place), escaped(one.address), to_hex(one.pin)});
+    put_markup(out, "<li><strong>{}</strong>, {}<br/>https://{}/order<br/><code>{}</code></li>\n",
+               {escape_html(one.name), escape_html(one.place), escape_html(one.address), to_hex(one.pin)});
   }
   return out + "</ul>\n";
 }
 
 std::string half(const Language& words, const OrderCard& card) {
   std::string out;
-  const std::string organisation = card.organisation.empty() ? to_hex(card.vault) : escaped(card.organisation);
-  put(out, "<section lang=\"{}\">\n<h1>", {words.code});
-  put(out, words.title, {std::to_string(card.number)});
+  const std::string organisation = card.organisation.empty() ? to_hex(card.vault) : escape_html(card.organisation);
+  put_markup(out, "<section lang=\"{}\">\n<h1>", {words.code});
+  put_markup(out, words.title, {std::to_string(card.number)});
   out += "</h1>\n<p>";
-  put(out, words.introduction, {organisation});
+  put_markup(out, words.introduction, {organisation});
   out += "</p>\n<dl>\n";
-  for (const auto& [name, meaning] : words.orders) put(out, "<dt>{}</dt><dd>{}</dd>\n", {name, meaning});
-  put(out, "</dl>\n<p>{}</p>\n<h2>{}</h2>\n<div class=\"call\"></div>\n</section>\n", {words.how, words.call});
+  for (const auto& [name, meaning] : words.orders) put_markup(out, "<dt>{}</dt><dd>{}</dd>\n", {name, meaning});
+  put_markup(out, "</dl>\n<p>{}</p>\n<h2>{}</h2>\n<div class=\"call\"></div>\n</section>\n", {words.how, words.call});
   return out;
 }
 
@@ -176,11 +116,10 @@ std::string half(const Language& words, const OrderCard& card) {
 
 std::string card_html(const OrderCard& card) {
   const std::string line = card_line(card);
-  const auto code = QrCode::of(line);
   std::string out(kHead);
-  put(out, "<div class=\"halves\">\n{}{}</div>\n<div class=\"card\">\n<div>{}</div>\n<div>{}</div>\n</div>\n",
-      {half(kEnglish, card), half(kRussian, card), code ? svg(*code) : "", custodians(card)});
-  put(out, "<p class=\"line\"><code>{}</code></p>\n</body>\n</html>\n", {line});
+  put_markup(out, "<div class=\"halves\">\n{}{}</div>\n<div class=\"card\">\n<div>{}</div>\n<div>{}</div>\n</div>\n",
+             {half(kEnglish, card), half(kRussian, card), qr_svg(line), custodians(card)});
+  put_markup(out, "<p class=\"line\"><code>{}</code></p>\n</body>\n</html>\n", {line});
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include "crypto/minisign.h"
 #include "crypto/signed_note.h"
 #include "vault/access/session_keys.h"
+#include "vault/access/trustees.h"
 #include "vault/records/reading.h"
 #include "vault/sharing/bundle.h"
 #include "vault/sharing/organisation.h"
@@ -101,6 +102,8 @@ void renew_organisation_keys(Session& session) {
     if (old) update.erase_blob(*old);
   }
   put_organisation_keys(update, new_statement(session, "organisation"), ring, session.identity().signing);
+  const auto roles = open_role_keys(session.catalog(), session.identity());
+  append_recovery_keys(update, author_of(session), *roles, ring);
   update.commit();
   session.record("contact-renew", "");
 }

@@ -57,8 +57,12 @@ OrganisationKeyRing open_organisation_keys(Session& session, std::string_view ac
   require_organisation_keys(session);
   const auto hash = sharing.sealed_keys_of(session.user_id());
   if (!hash) session.refuse(action, "", "the organisation's keys are for owners and members, not for auditors");
-  const auto sealed = session.catalog().blob(*hash);
-  const auto plain = sealed ? open_sealed(session.identity().box, *sealed) : std::nullopt;
+  return unseal_organisation_keys(session.catalog().blob(*hash), session.identity().box, sharing);
+}
+
+OrganisationKeyRing unseal_organisation_keys(const std::optional<Bytes>& sealed, const BoxKeyPair& to,
+                                             const SharingState& sharing) {
+  const auto plain = sealed ? open_sealed(to, *sealed) : std::nullopt;
   if (plain) {
     auto ring = read_ring(*plain);
     if (is_of(ring, sharing.own_keys())) return ring;

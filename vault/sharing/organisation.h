@@ -25,6 +25,10 @@ using OrganisationKeyRing = std::vector<OrganisationKeys>;
 /// Sealed to a user's box key; named by its hash in a signed statement, which alone makes it trustworthy.
 Bytes seal_organisation_keys(const OrganisationKeyRing& ring, const BoxPublicKey& to);
 
+/// @throws Error{kDamaged} when it is missing, not sealed to `to`, or not the keys that the catalogue names.
+OrganisationKeyRing unseal_organisation_keys(const std::optional<Bytes>& sealed, const BoxKeyPair& to,
+                                             const SharingState& sharing);
+
 /// @throws Error{kUsage} for a vault of a development version, which has none.
 void require_organisation_keys(const Session& session);
 

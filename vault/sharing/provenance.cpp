@@ -60,9 +60,16 @@ VaultCertificates own_certificates(const Catalog& catalog, const std::vector<Use
   for (const auto& id : users) want(want, id);
   VaultCertificates certificates{state.vault(), state.root(), {}};
   const auto changes = read_chain(catalog.database());
+  std::set<std::string> recovered;  // sets that let somebody in
+  for (const auto& change : changes) {
+    const auto statement = nlohmann::json::parse(change.statement);
+    if (statement["kind"] == "recover") recovered.insert(statement["by"].get<std::string>());
+  }
   for (const auto& change : changes) {  // removals need the owner who signed them
     const auto statement = nlohmann::json::parse(change.statement);
-    if (statement["kind"] == "remove") want(want, *array_from_hex<16>(statement["by"].get<std::string>()));
+    const bool is_recovery = statement["kind"] == "recovery" && recovered.contains(statement["id"].get<std::string>());
+    if (statement["kind"] == "remove" || is_recovery)
+      want(want, *array_from_hex<16>(statement["by"].get<std::string>()));
   }
   ChainHead previous;
   for (const auto& change : changes) {
@@ -70,7 +77,9 @@ VaultCertificates own_certificates(const Catalog& catalog, const std::vector<Use
     const auto& kind = statement["kind"];
     const bool is_user =
         kind == "user" && wanted.contains(*array_from_hex<16>(statement["user"]["id"].get<std::string>()));
-    if (kind == "found" || kind == "remove" || is_user)
+    const bool is_recovery =
+        kind == "recover" || (kind == "recovery" && recovered.contains(statement["id"].get<std::string>()));
+    if (kind == "found" || kind == "remove" || is_user || is_recovery)
       certificates.statements.push_back({previous.hash, change.number, change.signature, change.statement});
     previous = change.head();
   }
@@ -127,6 +136,9 @@ void ForeignVault::apply(const SignedStatement& signed_statement, const std::str
     organisation_ = fields.text("organisation");
     signer = founder.keys;
     people_.emplace(by, std::move(founder));
+  } else if (kind == "recover") {
+    if (!trustees_ || trustees_->id != by) fail(what, "it was recovered by others than its trustees");
+    signer = *trustees_;
   } else {
     const auto* owner = find(by);
     if (owner == nullptr || owner->role != Role::kOwner || removed_.contains(by))
@@ -143,9 +155,26 @@ void ForeignVault::apply(const SignedStatement& signed_statement, const std::str
     people_.emplace(person.keys.id, std::move(person));
   } else if (kind == "remove") {
     remove(fields.hex<16>("user"), log_size);
+  } else if (kind == "recovery") {
+    trustees_ = UserKeys{fields.hex<16>("id"), {}, {fields.hex<32>("sign")}, {fields.hex<32>("box")}};
+  } else if (kind == "recover") {
+    recover(statement, log_size, what);
   } else if (kind != "found") {
     fail(what, "a certificate of an unknown kind");
   }
+}
+
+/// Everybody who was in it is out, and one owner is in, by the word of the trustees that an owner chose.
+void ForeignVault::recover(const nlohmann::json& statement, std::uint64_t log_size, const std::string& what) {
+  Fields fields(statement, what);
+  for (const auto& item : fields.list("removed", kMaxCertificates)) {
+    const auto id = item.is_string() ? array_from_hex<16>(item.get<std::string>()) : std::nullopt;
+    if (!id) fields.fail();
+    remove(*id, log_size);
+  }
+  Person owner{.keys = user_from_json(fields.any("user"), what), .role = Role::kOwner, .removed_log_size = {}};
+  const auto id = owner.keys.id;
+  if (!people_.emplace(id, std::move(owner)).second) fail(what, "a certificate is for nobody");
 }
 
 void ForeignVault::remove(const UserId& user, std::uint64_t log_size) {

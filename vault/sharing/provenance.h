@@ -65,10 +65,12 @@ class ForeignVault {
  private:
   void apply(const SignedStatement& statement, const std::string& what);
   void remove(const UserId& user, std::uint64_t log_size);
+  void recover(const nlohmann::json& statement, std::uint64_t log_size, const std::string& what);
   VaultId vault_{};
   VerifyKey root_;
   std::string organisation_;
   std::map<UserId, Person> people_;
+  std::optional<UserKeys> trustees_;  // whose shares were in force when the vault was recovered
   std::map<UserId, std::uint64_t> removed_;
 };
 

@@ -4,29 +4,10 @@
 
 #include "crypto/encoding.h"
 #include "crypto/error.h"
-#include "vault/storage/json.h"
+#include "vault/storage/catalog_context.h"
 #include "vault/storage/slots.h"
 
 namespace casevault {
-
-/// One statement under examination.
-struct CatalogState::Context {
-  const Change& change;
-  const nlohmann::json statement;
-  std::string what = "catalogue change " + std::to_string(change.number);
-  Fields fields{statement, what};
-  std::string kind = fields.text("kind");
-  UserId by = fields.hex<16>("by");
-  std::int64_t time_ms = fields.time("time");
-  LogCite cite{fields.count("log_size"), fields.hex<32>("log_root")};
-
-  explicit Context(const Change& c)
-      : change(c), statement(parse_canonical(c.statement, "catalogue change " + std::to_string(c.number))) {}
-
-  void require(bool condition, const char* why) const {
-    if (!condition) throw Error(Errc::kDamaged, what + " is forged or damaged: " + why, "casevault verify");
-  }
-};
 
 UserKeys user_from_json(const nlohmann::json& object, const std::string& what) {
   Fields fields(object, what);
@@ -54,17 +35,29 @@ void CatalogState::apply(const Change& change, bool check_signature) {
   context.require(context.cite.size >= last_cite_.size, "it cites an older audit log than the change before it");
   if (context.kind == "found") {
     found(context);
+  } else if (context.kind == "recover") {
+    context.require(!removal_open_, "a removal is not followed by a new key");
+    recover(context);
   } else {
     const auto* author = find_user(context.by);
     context.require(author != nullptr && author->active, "its author is not a user of the vault at that point");
     context.require(!removal_open_ || context.kind == "epoch", "a removal is not followed by a new key");
     static const std::map<std::string, void (CatalogState::*)(Context&), std::less<>> kHandlers = {
-        {"user", &CatalogState::add_user},        {"remove", &CatalogState::remove_user},
-        {"slot", &CatalogState::move_slot},       {"epoch", &CatalogState::new_epoch},
-        {"case", &CatalogState::new_case},        {"case-epoch", &CatalogState::new_case_epoch},
-        {"grant", &CatalogState::grant},          {"case-head", &CatalogState::case_head},
-        {"close", &CatalogState::close},          {"custody", &CatalogState::custody},
+        {"user", &CatalogState::add_user},
+        {"remove", &CatalogState::remove_user},
+        {"slot", &CatalogState::move_slot},
+        {"epoch", &CatalogState::new_epoch},
+        {"case", &CatalogState::new_case},
+        {"case-epoch", &CatalogState::new_case_epoch},
+        {"grant", &CatalogState::grant},
+        {"case-head", &CatalogState::case_head},
+        {"close", &CatalogState::close},
+        {"custody", &CatalogState::custody},
         {"slot-spare", &CatalogState::keep_slot},
+        {"recovery", &CatalogState::recovery},
+        {"rehearsal", &CatalogState::rehearsal},
+        {"recovery-keys", &CatalogState::recovery_keys},
+        {"recovery-case", &CatalogState::recovery_case},
     };
     const bool is_sharing = SharingState::knows(context.kind);
     const auto handler = kHandlers.find(context.kind);
@@ -195,6 +188,7 @@ void CatalogState::new_epoch(Context& c) {
   removal_open_ = false;
   handover_hash_ = c.fields.hex<32>("handover");
   check_role_keys(c, header_changed);
+  if (recovery_ && header_changed) recovery_->keys_current = false;
 }
 
 /// Where the audit key changed, everyone who reads the log gets the new one; otherwise nobody.
@@ -280,6 +274,8 @@ void CatalogState::new_case_epoch(Context& c) {
   }
   c.require(!grants.empty(), "nobody could open the case any more");
   entry.epoch = epoch;
+  entry.epoch_change = c.change.number;
+  entry.recovery_key.reset();
   entry.grants.insert(entry.grants.end(), grants.begin(), grants.end());
 }
 
@@ -323,6 +319,7 @@ void CatalogState::sharing(Context& c) {
     if (user->role != Role::kAuditor) may_hold_keys.push_back(user->keys.id);
   }
   sharing_.apply(c.kind, c.fields, {c.by, find_user(c.by)->role, c.time_ms}, may_hold_keys);
+  if (recovery_ && c.kind == "organisation") recovery_->keys_current = false;
 }
 
 const User* CatalogState::find_user(const UserId& id) const {

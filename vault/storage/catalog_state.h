@@ -39,17 +39,38 @@ struct Grant {
   Sha256Digest sealed_key{};   // hash of the case key sealed to the user's box key
 };
 
+/// The trustees' shares that are in force: who holds enough of them has this identity.
+struct RecoverySet {
+  std::uint16_t identifier = 0;  // of SLIP-0039; the words of every share begin with it
+  std::uint32_t threshold = 0;
+  std::uint32_t count = 0;
+  UserKeys keys;             // of nobody in the vault
+  std::uint64_t change = 0;  // number of the change that put it in force
+  std::int64_t since_ms = 0;
+  UserId by{};                // the owner who made it
+  bool used = false;          // the shares were put together to recover: make new ones
+  bool keys_current = false;  // the role keys and the organisation's are sealed to it as they are today
+  Sha256Digest role_keys{};   // hashes of sealed blobs
+  Sha256Digest organisation{};
+  // The last rehearsal that somebody in the vault signed for; 0: none.
+  std::int64_t rehearsed_ms = 0;
+  UserId rehearsed_by{};
+  std::uint32_t rehearsed_shares = 0;
+};
+
 struct CaseEntry {
   CaseId id{};
   std::int64_t number = 0;  // C-n
   UserId creator{};
   std::int64_t created_ms = 0;
-  std::uint32_t epoch = 0;          // current; 0 before the first
-  Sha256Digest title{};             // hash of the sealed title
-  std::uint32_t custody_epoch = 0;  // of the custodians that the current epoch's database key takes; 0: none
-  std::optional<Element> share;     // commits to what they hold of it; exactly with a custody epoch
-  ChainHead head;                   // of the case's chain, as last published
-  std::uint64_t head_log_size = 0;  // what that head's statement cites
+  std::uint32_t epoch = 0;                   // current; 0 before the first
+  Sha256Digest title{};                      // hash of the sealed title
+  std::uint32_t custody_epoch = 0;           // of the custodians that the current epoch's database key takes; 0: none
+  std::optional<Element> share;              // commits to what they hold of it; exactly with a custody epoch
+  ChainHead head;                            // of the case's chain, as last published
+  std::uint64_t epoch_change = 0;            // number of the change that began the current epoch
+  std::optional<Sha256Digest> recovery_key;  // hash of what is sealed of this epoch to the recovery set in force
+  std::uint64_t head_log_size = 0;           // what that head's statement cites
   bool closed = false;
   std::uint64_t closed_log_size = 0;
   std::map<std::uint32_t, std::uint64_t> epoch_ends;  // epoch → what the statement that ended it cites
@@ -69,6 +90,11 @@ struct CaseEntry {
 ///   grant       case, epoch, user, right, key; by somebody who may manage
 ///   case-head   case, epoch, count, hash; by somebody who may add
 ///   close       case; by somebody who may manage
+///   recovery    set, threshold, count, its keys, handover; by an owner
+///   recovery-keys  role keys and organisation's keys, sealed to the set in force; by an owner
+///   recovery-case  case, epoch, set, key; by somebody with a grant, once for each epoch and set
+///   rehearsal   set, shares; by a user
+///   recover     user, slot, handover, keys, cases; by the recovery set in force: puts everybody out, lets one owner in
 ///   organisation, organisation-key, contact, contact-remove, share, receipt, receive: SharingState
 class CatalogState {
  public:
@@ -91,6 +117,11 @@ class CatalogState {
   const std::map<UserId, User>& users() const { return users_; }
   const std::map<std::int64_t, CaseEntry>& cases() const { return cases_; }
   const LogCite& last_cite() const { return last_cite_; }
+  /// nullopt without trustees.
+  const std::optional<RecoverySet>& recovery() const { return recovery_; }
+  bool had_recovery_set(std::uint16_t identifier) const;
+  /// Who gets the catalogue's key: everybody who is in the vault, and the trustees together.
+  std::vector<UserKeys> handover_receivers() const;
   /// The organisation's own keys, its contacts, bundles.
   const SharingState& sharing() const { return sharing_; }
   /// Hashes of slots that were given up; none of them should lie in the file any more.
@@ -130,6 +161,13 @@ class CatalogState {
   void case_head(Context& context);
   void close(Context& context);
   void sharing(Context& context);
+  void recovery(Context& context);
+  void recovery_keys(Context& context);
+  void recovery_case(Context& context);
+  void rehearsal(Context& context);
+  void recover(Context& context);
+  void put_everybody_out(Context& context);
+  void grant_covered_cases(Context& context, const UserId& to);
   CaseEntry& case_of(Context& context);
   void take_slot(Context& context, User& user);
   bool slot_is_taken(std::size_t slot) const;
@@ -150,6 +188,8 @@ class CatalogState {
   std::vector<Sha256Digest> former_slots_;
   std::map<std::int64_t, CaseEntry> cases_;
   SharingState sharing_;
+  std::optional<RecoverySet> recovery_;
+  std::vector<std::uint16_t> recovery_sets_;  // all that were ever in force
 };
 
 nlohmann::json user_to_json(const UserKeys& keys);

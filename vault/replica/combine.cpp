@@ -1,0 +1,342 @@
+#include "vault/replica/combine.h"
+
+#include <nlohmann/json.hpp>
+
+#include "crypto/random.h"
+#include "vault/access/case_access.h"
+#include "vault/access/decoy.h"
+#include "vault/access/handover.h"
+#include "vault/access/session_keys.h"
+#include "vault/access/trustees.h"
+#include "vault/audit/log.h"
+#include "vault/records/export_folder.h"
+#include "vault/storage/catalog.h"
+#include "vault/storage/layout.h"
+
+namespace casevault {
+namespace {
+
+constexpr std::size_t kMaxHeaderSize = 64u << 10;  // bytes
+constexpr std::string_view kAnnouncedShare = "share/";
+
+std::string case_name(std::int64_t number) { return "C-" + std::to_string(number); }
+
+void copy_entry(const Path& from, const Path& to) {
+  using Options = std::filesystem::copy_options;
+  std::error_code failure;
+  std::filesystem::copy(from, to, Options::recursive | Options::skip_symlinks, failure);
+  if (failure) {
+    throw Error(error_code_of(failure.value()), "cannot copy " + from.string() + ": " + failure.message(),
+                "free some space, or choose another disk with --vault DIR");
+  }
+}
+
+/// Copies from a stick or a disc may be read-only.
+void make_writable(const Path& folder) {
+  using std::filesystem::perms;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    std::filesystem::permissions(entry.path(),
+                                 entry.is_directory() ? perms::owner_all : perms::owner_read | perms::owner_write);
+  }
+}
+
+/// The vault that is being put together, in a folder beside its place; removed unless it is moved there.
+class Workshop {
+ public:
+  explicit Workshop(const Path& target)
+      : target_(std::filesystem::absolute(target).lexically_normal()),
+        folder_((target_ / ".." / ("." + to_hex(random_array<8>()) + ".partial")).lexically_normal()) {
+    make_directory(folder_);
+  }
+  ~Workshop() {
+    std::error_code ignored;
+    if (!finished_) std::filesystem::remove_all(folder_, ignored);
+  }
+  Workshop(const Workshop&) = delete;
+  Workshop& operator=(const Workshop&) = delete;
+  const Path& folder() const { return folder_; }
+  void finish() {
+    sync_file_system(folder_);
+    replace_by_rename(folder_, target_);
+    finished_ = true;
+  }
+
+ private:
+  Path target_;
+  Path folder_;
+  bool finished_ = false;
+};
+
+class Combination {
+ public:
+  Combination(const CombineRequest& request, const Identity& trustees, const Environment& environment,
+              const RecoveryObserver& observer)
+      : request_(request),
+        trustees_(trustees),
+        environment_(environment),
+        observer_(observer),
+        workshop_(request.folder.has_filename() ? request.folder : request.folder.parent_path()) {}
+
+  CombineResult run(const SecretBytes& passphrase) {
+    observer_("copying " + request_.source.string());
+    prepare_recovery(request_.source, folder());
+    header_ = Vault::open(folder(), environment_).header();
+    auto slot_key = renew_keys(passphrase);
+    observer_("re-keying the cases");
+    rekey_and_verify({request_.user, std::move(slot_key), 0, std::nullopt});
+    workshop_.finish();
+    return std::move(result_);
+  }
+
+ private:
+  const Path& folder() const { return workshop_.folder(); }
+
+  [[noreturn]] static void refuse_shares() {
+    throw Error(Errc::kWrongPassphrase,
+                "these shares do not open this copy: it was made before they were, or is of another vault",
+                "try another copy, or the shares of another set; sheets say when they were made");
+  }
+
+  HandedOver handed_over() const {
+    for (const auto epoch : handover_epochs(folder())) {
+      const auto file = read_small_file(handover_path(folder(), epoch), kHandoverFileSize);
+      auto handed = file ? find_handover(header_.vault_id, *file, trustees_) : std::nullopt;
+      if (handed && Catalog::is_keyed_by(folder() / "catalog.db", handed->key, handed->epoch, header_.vault_id))
+        return std::move(*handed);
+    }
+    refuse_shares();
+  }
+
+  /// The catalogue as the copy has it, believed once owners of this vault stand behind it.
+  Catalog open_catalog() {
+    const auto handed = handed_over();
+    auto catalog = Catalog::open(folder() / "catalog.db", handed.key, handed.epoch, header_.vault_id, header_.root_key);
+    const auto& state = catalog.state();
+    if (!state.recovery() || state.recovery()->keys.id != trustees_.id) refuse_shares();
+    const auto* by = state.find_user(handed.by);
+    if (by == nullptr || by->role != Role::kOwner ||
+        !verify_handover(state.vault(), handed, trustees_.id, by->keys.sign)) {
+      throw Error(Errc::kDamaged,
+                  "the catalogue key for the trustees is not from an owner of this vault: do not go on");
+    }
+    const auto file = read_small_file(folder() / "vault.json", kMaxHeaderSize);
+    if (sha256(*file) != state.header_hash()) {
+      const auto copy = catalog.blob(state.header_hash());
+      if (!copy) throw Error(Errc::kDamaged, "vault.json is another one than the catalogue says, and its copy is lost");
+      header_ = parse_header(*copy, environment_.cost_floor);
+    }
+    return catalog;
+  }
+
+  RoleKeys open_roles(const Catalog& catalog) const {
+    auto roles = unseal_role_keys(catalog.blob(catalog.state().recovery()->role_keys), trustees_.box);
+    const bool is_root =
+        roles.root && SigningKey::from_seed(roles.root->clone()).verify_key() == catalog.state().root();
+    if (!is_root) throw Error(Errc::kDamaged, "catalog.db: the root key for the trustees is another vault's");
+    return roles;
+  }
+
+  void open_cases(const Catalog& catalog) {
+    for (const auto& [number, entry] : catalog.state().cases()) {
+      try {
+        if (!entry.recovery_key) throw Error(Errc::kDamaged, "it was never sealed to the trustees");
+        secrets_.emplace(number, open_case_secrets(trustees_, catalog.blob(*entry.recovery_key), entry));
+      } catch (const Error& error) {
+        if (error.code() != Errc::kDamaged) throw;
+        result_.lost.push_back(number);
+      }
+    }
+  }
+
+  void describe(const Catalog& catalog, const AuditLog& log) {
+    const auto& state = catalog.state();
+    result_.organisation = state.organisation();
+    result_.fingerprint = fingerprint(state.vault(), state.root());
+    for (const auto* user : state.active_users()) result_.put_out.push_back(user->keys.name);
+    result_.was_under_custody = state.custody_epoch() > 0;
+    result_.audit_entries = log.head().size;
+    const auto changes = read_chain(catalog.database());
+    result_.newest_ms = nlohmann::json::parse(changes.back().statement).value("time", std::int64_t{0});
+  }
+
+  /// From the copy to a vault that only the new owner opens. Returns the key of their slot.
+  SlotKey renew_keys(const SecretBytes& passphrase) {
+    auto catalog = open_catalog();
+    auto roles = open_roles(catalog);
+    const auto organisation = unseal_organisation_keys(catalog.blob(catalog.state().recovery()->organisation),
+                                                       trustees_.box, catalog.state().sharing());
+    auto log = AuditLog::open(folder() / "audit", header_.vault_id, header_.audit_key, environment_);
+    describe(catalog, log);
+    open_cases(catalog);
+    // Signed by nobody who is in the vault; from here on the log is longer than anything that they could cite.
+    log.append({"recovery-combine", "", "begun"}, nullptr, nullptr);
+
+    roles.audit.push_back(BoxKeyPair::random());
+    header_.audit_key = roles.audit.back().public_key;
+    header_.salt = random_array<16>();
+    header_.cost = environment_.new_vault_cost;
+    header_.custody.clear();
+    auto slot_key = plain_slot_key(header_, stretch_user_passphrase(header_, request_.user, passphrase));
+    put_catalogue(catalog, log.head(), roles, organisation, slot_key);
+    renew_spare();
+    return slot_key;
+  }
+
+  nlohmann::json statement_of(std::string_view kind, const UserId& by, const LogCite& cite) const {
+    return {{"kind", kind},
+            {"by", to_hex(by)},
+            {"time", environment_.now_ms()},
+            {"log_size", cite.size},
+            {"log_root", to_hex(cite.root)}};
+  }
+
+  void put_catalogue(Catalog& catalog, const LogCite& cite, const RoleKeys& roles,
+                     const OrganisationKeyRing& organisation, const SlotKey& slot_key) {
+    const auto owner = Identity::random();
+    const auto key = CatalogKey::random();
+    const auto epoch = catalog.state().epoch() + 1;
+    const auto header_file = encode_header(header_, SigningKey::from_seed(roles.root->clone()));
+    const auto handover = encode_handover(header_.vault_id, key, epoch, owner,
+                                          {public_half(owner, request_.user), catalog.state().recovery()->keys});
+    const auto slot = write_slot(slot_key, owner, key, epoch);
+    const auto partial = folder() / ("." + to_hex(random_array<8>()) + ".partial");
+    {
+      auto target = catalog.copy_to(partial, key, epoch);
+      Catalog::Update update(target);
+      auto statement = statement_of("recover", trustees_.id, cite);
+      statement["user"] = user_to_json(public_half(owner, request_.user));
+      statement["slot"] = slot;
+      statement["generation"] = 1;
+      statement["slot_hash"] = to_hex(Slots::open(folder() / "slots").hash(slot));
+      statement["epoch"] = epoch;
+      statement["removed"] = put_everybody_out(update);
+      statement["cases"] = hand_over_cases(update, owner.box.public_key);
+      update.erase_blob(update.state().header_hash());
+      update.erase_blob(update.state().handover_hash());
+      statement["header"] = to_hex(update.put_blob(header_file));
+      statement["handover"] = to_hex(update.put_blob(handover));
+      statement["role_keys"] = to_hex(update.put_blob(seal_role_keys(roles, owner.box.public_key)));
+      update.append(statement, trustees_.signing);
+      auto keys = statement_of("organisation-key", owner.id, cite);
+      keys["user"] = to_hex(owner.id);
+      keys["key"] = to_hex(update.put_blob(seal_organisation_keys(organisation, owner.box.public_key)));
+      update.append(keys, owner.signing);
+      const Author author{owner.signing, [&](std::string_view kind) { return statement_of(kind, owner.id, cite); }};
+      append_recovery_keys(update, author, roles, organisation);
+      update.commit();
+      target.set_log_head(cite);
+    }
+    put_files(partial, header_file, handover, epoch);
+  }
+
+  std::size_t write_slot(const SlotKey& slot_key, const Identity& owner, const CatalogKey& key,
+                         std::uint32_t epoch) const {
+    const auto path = folder() / "slots";
+    remove_file(path);
+    Slots::create(path);
+    const auto index = read_be64(random_array<8>()) % kSlotCount;
+    Slots::open(path).write(index, seal_slot(header_, slot_key,
+                                             {owner.id, 1, owner.signing.seed().clone(), owner.box.secret_key.clone(),
+                                              header_.root_key, epoch, key.clone()}));
+    return index;
+  }
+
+  static nlohmann::json put_everybody_out(Catalog::Update& update) {
+    auto list = nlohmann::json::array();
+    for (const auto* user : update.state().active_users()) {
+      list.push_back(to_hex(user->keys.id));
+      if (user->role_keys) update.erase_blob(*user->role_keys);
+      if (const auto keys = update.state().sharing().sealed_keys_of(user->keys.id)) update.erase_blob(*keys);
+    }
+    return list;
+  }
+
+  nlohmann::json hand_over_cases(Catalog::Update& update, const BoxPublicKey& to) const {
+    auto list = nlohmann::json::array();
+    for (const auto& [number, secrets] : secrets_) {
+      list.push_back({{"case", to_hex(update.state().find_case(number)->id)},
+                      {"key", to_hex(update.put_blob(seal_to(to, secrets.key)))}});
+    }
+    return list;
+  }
+
+  /// Requests to join were sealed to a key that others may have; their people ask again.
+  void put_files(const Path& catalog, const Bytes& header, const Bytes& handover, std::uint32_t epoch) const {
+    remove_file(catalog.string() + "-journal");
+    remove_file(folder() / "catalog.db-journal");
+    replace_by_rename(catalog, folder() / "catalog.db");
+    replace_file(folder() / "vault.json", header);
+    for (const auto& name : list_directory(folder() / "handover")) remove_file(folder() / "handover" / name);
+    replace_file(handover_path(folder(), epoch), handover);
+  }
+
+  void renew_spare() const {
+    std::filesystem::remove_all(folder() / kSpare);
+    make_spare(folder() / kSpare, {result_.organisation, request_.user}, environment_);
+  }
+
+  void rekey_and_verify(SlotAccess access) {
+    auto vault = Vault::open(folder(), environment_);
+    auto session = vault.unlock(access);
+    for (const auto& [number, secrets] : secrets_) {
+      stop_if_interrupted(environment_);
+      auto open = open_case_with(session, number, secrets.key, secrets.share);
+      rotate_case(session, open, {});
+      session.record("case-rekey", case_name(number));
+      result_.cases.push_back(number);
+    }
+    // Of custodians that are not the vault's any more: nobody is left to tell them.
+    for (const auto& file : session.catalog().unfinished()) {
+      if (file.starts_with(kAnnouncedShare)) session.catalog().set_finished(file);
+    }
+    session.record("recovery-combine", request_.user);
+    observer_("reading and checking everything");
+    result_.verification = verify_vault(session, false, {});
+  }
+
+  const CombineRequest& request_;
+  const Identity& trustees_;
+  const Environment& environment_;
+  const RecoveryObserver& observer_;
+  Workshop workshop_;
+  Header header_;
+  std::map<std::int64_t, CaseSecrets> secrets_;
+  CombineResult result_;
+};
+
+}  // namespace
+
+void prepare_recovery(const Path& source, const Path& folder) {
+  for (const auto name : kVaultFiles) {
+    if (std::filesystem::is_regular_file(source / name)) copy_entry(source / name, folder / name);
+  }
+  for (const auto name : kVaultFolders) {
+    if (name != kSpare && std::filesystem::is_directory(source / name)) copy_entry(source / name, folder / name);
+  }
+  make_writable(folder);
+  for (const auto* name : {"cases", "bodies", "handover", "audit"}) make_directory(folder / name);
+  sync_file_system(folder);
+}
+
+void check_combine(const CombineRequest& request) {
+  if (!std::filesystem::is_regular_file(request.source / "vault.json") &&
+      !std::filesystem::is_regular_file(request.source / "catalog.db")) {
+    throw Error(Errc::kNoVault, "no copy of a vault here: " + request.source.string(), "name one with --from SOURCE");
+  }
+  refuse_inside_vault(request.source, request.folder, "the folder for the recovered vault");
+  if (!is_valid_user_name(request.user))
+    throw Error(Errc::kUsage, "a user name is 1 to 64 bytes of text, without commas, control or path characters",
+                "choose a name with --user NAME");
+  const bool is_taken = std::filesystem::exists(std::filesystem::symlink_status(request.folder)) &&
+                        (!std::filesystem::is_directory(request.folder) || !std::filesystem::is_empty(request.folder));
+  if (is_taken)
+    throw Error(Errc::kUsage, "the folder for the recovered vault is not empty", "choose another with --vault DIR");
+}
+
+CombineResult combine_vault(const CombineRequest& request, const Identity& trustees, const SecretBytes& passphrase,
+                            const Environment& environment, const RecoveryObserver& observer) {
+  check_combine(request);
+  return Combination(request, trustees, environment, observer).run(passphrase);
+}
+
+}  // namespace casevault

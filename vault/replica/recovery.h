@@ -1,0 +1,55 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "crypto/slip39.h"
+#include "vault/access/identity.h"
+#include "vault/storage/file.h"
+#include "vault/vault.h"
+
+namespace casevault {
+
+// Trustees: people who hold shares of a key that opens a copy of the vault when its machine, its custodians and
+// everybody's passphrase are gone (docs/format.md section 15).
+
+struct RenewResult {
+  std::vector<Path> sheets;
+  std::string set;                    // its name, two words
+  std::vector<std::int64_t> covered;  // cases that the new shares open
+  std::vector<std::int64_t> waiting;  // cases that this owner cannot open: sealed by the next who adds to them
+};
+using RecoveryObserver = std::function<void(const std::string& step)>;
+
+/// Makes shares for trustees, in place of those before, if any. The sheets are all written and synced before one
+/// catalogue change puts the set in force, with everything sealed to it that this owner holds. From then on nothing new
+/// is sealed to the set before; copies of the vault from before still open with it. For owners. Asks custodians for the
+/// shares of cases under custody.
+/// @throws Error: kUsage, kNotAllowed, kTooFewCustodians: then nothing has changed but for the sheets.
+RenewResult renew_recovery(Session& session, const TrusteePlan& plan, const RecoveryObserver& observer);
+
+/// What shares say of themselves, together.
+struct ShareSet {
+  std::uint16_t identifier = 0;
+  std::string name;  // two words
+  std::uint32_t threshold = 0;
+  std::vector<std::uint32_t> numbers;  // of the shares given, from 1
+  std::uint32_t missing = 0;           // further ones that are needed
+};
+/// @throws Error{kUsage} when they are of several sets, one is there twice, or they are no trustees' shares of a vault.
+ShareSet share_set(const std::vector<Slip39Share>& shares);
+/// The trustees' identity of enough shares. @throws Error: kUsage when there are too few, kDamaged when the digest
+/// shows that they do not belong together.
+Identity combine_shares(const std::vector<Slip39Share>& shares);
+
+/// Whether the vault in `folder` can be opened by the trustees, which needs no passphrase and reads no more than what
+/// was handed to them: the catalogue's key, which is forgotten.
+bool opens_for_trustees(const Path& folder, const VaultId& vault, const Identity& trustees);
+
+/// A signed note in the catalogue that enough shares were put together for a rehearsal.
+/// @throws Error{kUsage} when they are not of the set in force.
+void note_rehearsal(Session& session, const ShareSet& set, const Identity& trustees);
+
+inline constexpr std::int64_t kRehearsalDays = 180;  // after so long `status` asks for another one
+
+}  // namespace casevault

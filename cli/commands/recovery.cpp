@@ -78,20 +78,14 @@ struct GivenShares {
 };
 
 void report_share(Invocation& call, const std::string& name, const Slip39Share& share) {
-  const auto set = share_set({[&] {
-    std::vector<Slip39Share> one;
-    one.push_back(Slip39Share::parse(share.words()));
-    return one;
-  }()});
+  const auto set = slip39_set_name(share.identifier, share.extendable, share.iteration_exponent);
+  const unsigned number = share.member_index + 1U;
+  const unsigned needed = share.member_threshold;
   if (call.json()) {
-    call.out().object({{"share", name},
-                       {"intact", true},
-                       {"number", set.numbers.front()},
-                       {"set", set.name},
-                       {"needed", set.threshold}});
+    call.out().object({{"share", name}, {"intact", true}, {"number", number}, {"set", set}, {"needed", needed}});
   } else {
-    call.out().line(name + ": intact; share " + std::to_string(set.numbers.front()) + " of the set \"" + set.name +
-                    "\", of which " + std::to_string(set.threshold) + " are needed");
+    call.out().line(name + ": intact; share " + std::to_string(number) + " of the set \"" + set + "\", of which " +
+                    std::to_string(needed) + " are needed");
   }
 }
 
@@ -143,9 +137,16 @@ std::vector<Slip39Share> read_all(Invocation& call) {
 
 /// --- recovery check ---
 
+/// nullopt when none is named, or when it is gone, which is why somebody may look at their share now.
 std::optional<Vault> vault_at_hand(Invocation& call) {
   if (!call.has("vault") && !call.process().variable("CASEVAULT_DIR")) return std::nullopt;
-  return Vault::open(call.vault_folder(), call.process().environment);
+  try {
+    return Vault::open(call.vault_folder(), call.process().environment);
+  } catch (const Error& error) {
+    if (error.code() != Errc::kNoVault && error.code() != Errc::kDestroyed) throw;
+    call.out().note("not compared with a vault: " + std::string(error.what()));
+    return std::nullopt;
+  }
 }
 
 int report_too_few(Invocation& call, const ShareSet& set) {
@@ -169,9 +170,10 @@ void note_in_vault(Invocation& call, const ShareSet& set, const Identity& truste
 
 int run_check(Invocation& call) {
   const auto vault = vault_at_hand(call);
-  if (call.has("note")) call.vault_folder();
+  if (call.has("note") && !vault) throw Error(Errc::kUsage, "--note needs the vault", "name it with --vault DIR");
   const auto given = check_each(call);
-  if (!given.all_sound || given.sound.empty()) return static_cast<int>(given.all_sound ? Errc::kUsage : Errc::kDamaged);
+  if (!given.all_sound) return static_cast<int>(Errc::kDamaged);
+  if (given.sound.empty()) throw Error(Errc::kUsage, "no share was given", help_hint(call.command()));
   const auto set = share_set(given.sound);
   if (set.missing > 0) return report_too_few(call, set);
   const auto trustees = combine_shares(given.sound);
@@ -224,7 +226,7 @@ int run_renew(Invocation& call) {
 
 int run_shred(Invocation& call) {
   const Path folder = call.argument(0);
-  confirm(call, "Overwrite and delete the trustees' shares in " + folder.string() + "? Type yes: ",
+  confirm(call, "Overwrite and delete the trustees' shares in " + folder.string() + "?",
           "the shares stay where they are");
   const auto shredded = shred_sheets(folder);
   if (call.json()) {

@@ -139,6 +139,9 @@ int run_user_remove(Invocation& call) {
   const std::string& name = call.argument(0);
   confirm(call, "Remove " + name + " from the vault and re-key what they could open?", name + " was not removed");
   OpenVault vault(call);
+  const auto* user = vault.session().state().find_user(name);
+  const auto& trustees = vault.session().state().recovery();
+  const bool made_shares = user != nullptr && trustees && trustees->by == user->keys.id;
   const RemovalReport report = remove_user(vault.session(), name, call.has("abandon-cases"));
   if (report.declined) {
     call.json() ? call.out().object({{"user", name}, {"declined", true}})
@@ -153,6 +156,9 @@ int run_user_remove(Invocation& call) {
     call.out().line(name + " is removed and can no longer unlock this vault");
   }
   print_removal(call, name, report, "");
+  if (made_shares)
+    call.out().warning(
+        name + " made the trustees' shares and may have a copy of them; make new ones: casevault recovery renew");
   if (report.knew_organisation_keys) {
     call.out().next(name + " knew the organisation's keys for sharing; make new ones: casevault contact self --renew");
   }

@@ -170,7 +170,7 @@ class KeysTest(FaultTest):
         self.check_recovered("a.vault")
 
     def test_after_the_organisations_keys_changed(self):
-        self.office.ok("contact", "renew", "--yes")
+        self.office.ok("contact", "self", "--renew", "--yes")
         self.office.check_clean()
         self.check_recovered("b.vault")
 

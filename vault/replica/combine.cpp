@@ -275,15 +275,25 @@ class Combination {
     make_spare(folder() / kSpare, {result_.organisation, request_.user}, environment_);
   }
 
+  /// False where the case's database is damaged: the others are worth having.
+  static bool rekey(Session& session, std::int64_t number, const CaseSecrets& secrets) {
+    try {
+      auto open = open_case_with(session, number, secrets.key, secrets.share);
+      rotate_case(session, open, {});
+    } catch (const Error& error) {
+      if (error.code() != Errc::kDamaged) throw;
+      return false;
+    }
+    session.record("case-rekey", case_name(number));
+    return true;
+  }
+
   void rekey_and_verify(SlotAccess access) {
     auto vault = Vault::open(folder(), environment_);
     auto session = vault.unlock(access);
     for (const auto& [number, secrets] : secrets_) {
       stop_if_interrupted(environment_);
-      auto open = open_case_with(session, number, secrets.key, secrets.share);
-      rotate_case(session, open, {});
-      session.record("case-rekey", case_name(number));
-      result_.cases.push_back(number);
+      (rekey(session, number, secrets) ? result_.cases : result_.lost).push_back(number);
     }
     // Of custodians that are not the vault's any more: nobody is left to tell them.
     for (const auto& file : session.catalog().unfinished()) {

@@ -275,6 +275,12 @@ class KillTest(FaultTest):
 
         def check(result):
             self.check_sheets(new)
+            frozen = os.path.join(office.root, "frozen")
+            copy_tree(office.vault, frozen)
+            statuses = [office.run("recovery", "combine", *sheets_in(folder, 1, 3), "--from", frozen, user="olga",
+                                   env={"CASEVAULT_DIR": office.fresh("vault")}).status
+                        for folder in (self.old, new) if os.path.exists(folder)]
+            self.assertEqual(statuses.count(DONE), 1, f"a copy of that moment opens for one set: {statuses}")
             office.check_clean()  # unlocks, which mends what was announced
             office.check_records(office.expected)
             old_ones, new_ones = self.are_in_force(self.old), os.path.exists(new) and self.are_in_force(new)

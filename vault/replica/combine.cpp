@@ -97,25 +97,17 @@ class Combination {
                 "try another copy, or the shares of another set; sheets say when they were made");
   }
 
-  HandedOver handed_over() const {
-    for (const auto epoch : handover_epochs(folder())) {
-      const auto file = read_small_file(handover_path(folder(), epoch), kHandoverFileSize);
-      auto handed = file ? find_handover(header_.vault_id, *file, trustees_) : std::nullopt;
-      if (handed && Catalog::is_keyed_by(folder() / "catalog.db", handed->key, handed->epoch, header_.vault_id))
-        return std::move(*handed);
-    }
-    refuse_shares();
-  }
-
   /// The catalogue as the copy has it, believed once owners of this vault stand behind it.
   Catalog open_catalog() {
-    const auto handed = handed_over();
-    auto catalog = Catalog::open(folder() / "catalog.db", handed.key, handed.epoch, header_.vault_id, header_.root_key);
+    const auto handed = handed_to_trustees(folder(), header_.vault_id, trustees_);
+    if (!handed) refuse_shares();
+    auto catalog =
+        Catalog::open(folder() / "catalog.db", handed->key, handed->epoch, header_.vault_id, header_.root_key);
     const auto& state = catalog.state();
     if (!state.recovery() || state.recovery()->keys.id != trustees_.id) refuse_shares();
-    const auto* by = state.find_user(handed.by);
+    const auto* by = state.find_user(handed->by);
     if (by == nullptr || by->role != Role::kOwner ||
-        !verify_handover(state.vault(), handed, trustees_.id, by->keys.sign)) {
+        !verify_handover(state.vault(), *handed, trustees_.id, by->keys.sign)) {
       throw Error(Errc::kDamaged,
                   "the catalogue key for the trustees is not from an owner of this vault: do not go on");
     }

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "vault/access/case_keys.h"
-#include "vault/access/handover.h"
 #include "vault/access/session_keys.h"
 #include "vault/access/trustees.h"
 #include "vault/custody/shares.h"
@@ -11,6 +10,7 @@
 #include "vault/replica/sheet.h"
 #include "vault/storage/catalog.h"
 #include "vault/storage/json.h"
+#include "vault/storage/layout.h"
 
 namespace casevault {
 namespace {
@@ -56,8 +56,11 @@ void put_in_force(Session& session, const NewRecoverySet& set, const std::map<st
   append_recovery_keys(update, author_of(session), *roles, organisation);
   seal_cases(session, update, secrets, epochs);
   update.announce_file("handover");
+  const auto next = session.folder() / "handover" / kNextHandover;
+  replace_file(next, handover);
   update.commit();
   replace_file(handover_path(session.folder(), keys.catalog_epoch), handover);
+  remove_file(next);
   session.catalog().set_finished("handover");
 }
 
@@ -113,13 +116,20 @@ Identity combine_shares(const std::vector<Slip39Share>& shares) {
   return recovery_identity(slip39_seed(slip39_combine(shares, {})));
 }
 
-bool opens_for_trustees(const Path& folder, const VaultId& vault, const Identity& trustees) {
-  for (const auto epoch : handover_epochs(folder)) {
-    const auto file = read_small_file(handover_path(folder, epoch), kHandoverFileSize);
-    const auto handed = file ? find_handover(vault, *file, trustees) : std::nullopt;
-    if (handed && Catalog::is_keyed_by(folder / "catalog.db", handed->key, handed->epoch, vault)) return true;
+std::optional<HandedOver> handed_to_trustees(const Path& folder, const VaultId& vault, const Identity& trustees) {
+  std::vector<Path> files;
+  for (const auto epoch : handover_epochs(folder)) files.push_back(handover_path(folder, epoch));
+  files.push_back(folder / "handover" / kNextHandover);
+  for (const auto& path : files) {
+    const auto file = read_small_file(path, kHandoverFileSize);
+    auto handed = file ? find_handover(vault, *file, trustees) : std::nullopt;
+    if (handed && Catalog::is_keyed_by(folder / "catalog.db", handed->key, handed->epoch, vault)) return handed;
   }
-  return false;
+  return std::nullopt;
+}
+
+bool opens_for_trustees(const Path& folder, const VaultId& vault, const Identity& trustees) {
+  return handed_to_trustees(folder, vault, trustees).has_value();
 }
 
 void note_rehearsal(Session& session, const ShareSet& set, const Identity& trustees) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "crypto/slip39.h"
+#include "vault/access/handover.h"
 #include "vault/access/identity.h"
 #include "vault/storage/file.h"
 #include "vault/vault.h"
@@ -42,6 +43,9 @@ ShareSet share_set(const std::vector<Slip39Share>& shares);
 /// shows that they do not belong together.
 Identity combine_shares(const std::vector<Slip39Share>& shares);
 
+/// The key of the catalogue as it lies in the vault's folder, as it was handed to the trustees. Believe it only after
+/// the catalogue shows that it came from an owner. nullopt: not handed to these.
+std::optional<HandedOver> handed_to_trustees(const Path& folder, const VaultId& vault, const Identity& trustees);
 /// Whether the vault in `folder` can be opened by the trustees, which needs no passphrase and reads no more than what
 /// was handed to them: the catalogue's key, which is forgotten.
 bool opens_for_trustees(const Path& folder, const VaultId& vault, const Identity& trustees);

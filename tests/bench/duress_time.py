@@ -79,10 +79,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("casevault")
     parser.add_argument("casevault_test")
-    parser.add_argument("--runs", type=int, default=30)
+    parser.add_argument("--runs", type=int, default=30, help="at most 32: a card begins no more than 64 orders")
     parser.add_argument("--folder", default="/var/tmp")
     parser.add_argument("command", nargs="*")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     root = tempfile.mkdtemp(prefix="casevault-duress-", dir=arguments.folder)
     try:
         print(json.dumps(measure(arguments, root)))

@@ -7,6 +7,7 @@
 #include "cli/session.h"
 #include "vault/custody/account.h"
 #include "vault/custody/machines.h"
+#include "vault/custody/witness.h"
 
 namespace casevault {
 namespace {
@@ -222,6 +223,29 @@ int run_leave(Invocation& call) {
   return 0;
 }
 
+int run_accept(Invocation& call) {
+  confirm(call,
+          "What was done in the vault after this state of it is not here. Is this the newest copy that there is, and "
+          "shall everybody go on with it?",
+          "nothing was changed");
+  Environment environment = call.process().environment;
+  environment.accepts_older = true;
+  OpenVault vault(call, Vault::open(call.vault_folder(), environment));
+  switch (accept_history(vault.session())) {
+    case Accepted::kNothing:
+      call.out().line("this vault is as its custodians have seen it: there is nothing to accept");
+      break;
+    case Accepted::kPlace:
+      call.out().line("the custodians witness this folder from now on");
+      break;
+    case Accepted::kHistory:
+      call.out().line("the custodians witness this vault from here on, under new keys of the organisation");
+      call.out().note("partners refuse your bundles until they have removed and added you again");
+      call.out().next("casevault contact self");
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::vector<Command> custody_commands() {
@@ -283,6 +307,20 @@ std::vector<Command> custody_commands() {
        .options = {{.name = "name", .value = "NAME", .help = "how orders call the machine; else its host name"}},
        .statuses = kStatuses,
        .run = run_enroll_device},
+      {.name = "custody accept",
+       .arguments = "",
+       .max_arguments = 0,
+       .summary = "go on with an older copy of the vault",
+       .description =
+           "After a seizure, with last night's copy: the vault refuses to open because its custodians have seen a "
+           "newer "
+           "state of it.\n"
+           "This makes the copy the vault that everybody goes on with. It is written into the audit log and into those "
+           "of the custodians.\n"
+           "For owners.",
+       .options = {},
+       .statuses = kStatuses,
+       .run = run_accept},
       {.name = "custody leave",
        .arguments = "",
        .max_arguments = 0,

@@ -63,6 +63,13 @@ void print_stage(Invocation& call, const DestroyReceipt& receipt) {
   }
 }
 
+/// Where a link was named, the folder that it leads to: that is asked about, and destroyed.
+std::string folder_itself(const std::string& folder) {
+  std::error_code error;
+  const auto itself = std::filesystem::canonical(folder, error);
+  return error ? folder : itself.native();
+}
+
 int destroy(Invocation& call, const std::string& folder) {
   confirm(call, "Destroy the vault " + folder + " on this machine, for ever?", "nothing was destroyed");
   bool keys_destroyed = false;
@@ -83,7 +90,7 @@ int destroy(Invocation& call, const std::string& folder) {
 int run_panic(Invocation& call) {
   if (call.has("drill")) return run_drill(call);
   const std::string folder = call.vault_folder();
-  if (call.has("destroy")) return destroy(call, folder);
+  if (call.has("destroy")) return destroy(call, folder_itself(folder));
   const bool was_unlocked = lock_guards(call, folder, false);
   const std::size_t ended = end_sessions(folder, kGraceMs);
   if (call.json()) {

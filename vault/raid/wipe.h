@@ -40,8 +40,11 @@ using DestroyObserver = std::function<void(const DestroyReceipt&)>;
 /// Tells `observer` of each stage once it is reached, and returns the receipt of the last: kRestRemoved, with
 /// everything that was not reached. A stage that was not reached is not told of: where the slots cannot be overwritten
 /// there is no kKeysDestroyed. The keys in memory are the caller's to wipe, before. What lies in the folder and is not
-/// the vault's stays, and is named. May be interrupted anywhere, also by kill -9, and repeated.
-/// @throws Error{kNoVault} when there is nothing of a vault in `folder`; nothing else.
+/// the vault's stays, and is named. Nothing outside the folder is touched: links are removed, not followed, and a file
+/// that has another name is not overwritten; both are named. May be interrupted anywhere, also by kill -9, and
+/// repeated.
+/// @throws Error: kNoVault when there is nothing of a vault in `folder`; kUsage when it is a link (whoever means what
+/// it leads to resolves it before); kNotAllowed when it cannot be opened.
 DestroyReceipt destroy_vault(const Path& folder, const Environment& environment, std::string_view order,
                              const DestroyObserver& observer, AfterDestroying after = AfterDestroying::kTrim);
 

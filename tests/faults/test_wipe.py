@@ -4,6 +4,7 @@ is removed as far as it can be reached; what was not reached is named.
 CASEVAULT_KILLS: kills in all (all places if not given).
 """
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -183,6 +184,65 @@ class WipeTest(FaultTest):
         finally:
             subprocess.run(["umount", bodies], check=True)
 
+    # A mark alone removes nothing
+
+    def forged(self, folder, **fields):
+        slots = os.path.join(folder, "slots")
+        slots = os.stat(slots) if os.path.exists(slots) else None
+        mark = {"casevault": "destroyed", "device": slots.st_dev if slots else 0, "finished": False,
+                "inode": slots.st_ino if slots else 0, "order": "", "time": 1, "vault": "", **fields}
+        return write(os.path.join(folder, "vault.json"), json.dumps(mark, sort_keys=True, separators=(",", ":")) + "\n")
+
+    def check_untouched(self, folder):
+        before = fingerprints(folder)
+        for command in COMMANDS:
+            result = self.office.run(*command, "--vault", folder)
+            self.assertEqual(result.status, DESTROYED, command)
+            self.assertIn("casevault panic --destroy", result.said)
+            self.assertEqual(fingerprints(folder), before, command)
+
+    def test_a_prepared_folder_removes_nothing(self):
+        """One line, and a link to where it hurts; in all shapes that a mark has had."""
+        target = self.precious()
+        before = fingerprints(target)
+        folder = self.office.fresh("usb")
+        os.mkdir(folder)
+        os.symlink(target, os.path.join(folder, "bodies"))
+        for line in (b'{"casevault":"destroyed","finished":false,"order":"","place":0,"time":0}\n',
+                     b'{"casevault":"destroyed",', None):
+            if line is None:
+                self.forged(folder)
+            else:
+                write(os.path.join(folder, "vault.json"), line)
+            for command in COMMANDS:
+                self.assertEqual(self.office.run(*command, "--vault", folder).status, DESTROYED, command)
+                self.assertEqual(fingerprints(target), before)
+                self.assertTrue(os.path.islink(os.path.join(folder, "bodies")))
+
+    def test_a_forged_mark_removes_nothing_outside(self):
+        """Even one that names the place rightly, which takes who can write there: what links lead to stays."""
+        target = self.precious()
+        before = fingerprints(target)
+        self.plant("bodies", target)
+        self.forged(self.vault)
+        self.assertEqual(self.office.run("status").status, DESTROYED)
+        self.assertEqual(fingerprints(target), before)
+        self.check_destroyed()
+
+    def test_marks_that_are_not_of_this_place(self):
+        inode = os.stat(os.path.join(self.vault, "slots")).st_ino
+        for fields in ({"inode": inode + 1}, {"device": 1}, {"inode": 0}, {"device": 0, "inode": 0},
+                       {"place": inode}, {"finished": 0}):
+            with self.subTest(fields=fields):
+                self.office.restore()
+                self.forged(self.vault, **fields)
+                self.check_untouched(self.vault)
+
+    def test_a_mark_where_slots_have_another_name(self):
+        os.link(os.path.join(self.vault, "slots"), self.office.fresh("other"))
+        self.forged(self.vault)
+        self.check_untouched(self.vault)
+
     def test_no_vault(self):
         folder = self.office.fresh("empty")
         write(os.path.join(folder, "letter.txt"), "mine")
@@ -242,14 +302,20 @@ class WipeTest(FaultTest):
         self.check_destroyed()
 
     def test_torn_tombstones(self):
+        """Nothing goes on by itself, whatever is left of the header behind; asked to, it does."""
         header = os.path.join(self.vault, "vault.json")
-        self.destroy()
+        before = read(header)
+        self.destroy_and_kill_at(lambda call: call.name == "pwrite64", 1)
         whole = read(header)
-        for torn in (whole[:25] + noise(200), whole[:60], whole[:25], whole.replace(b"true", b"false")):
-            self.office.restore()
-            write(header, torn)
-            self.assertEqual(self.office.run("status").status, DESTROYED, torn)
-            if b"false" not in torn:
+        self.assertEqual(len(whole), len(before))
+        end = whole.index(b"}") + 1
+        for torn in (whole[:25] + before[25:], whole[:end] + before[end:], whole[:25],
+                     whole[:25] + noise(200), whole[:60], whole[:-1], whole[:-1] + b" "):
+            with self.subTest(torn=torn[:200]):
+                self.office.restore()
+                write(header, torn)
+                self.check_untouched(self.vault)
+                self.assertEqual(self.destroy(), [])
                 self.check_destroyed()
 
     # Whatever is broken or in the way

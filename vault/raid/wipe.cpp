@@ -13,6 +13,7 @@
 #include "crypto/random.h"
 #include "vault/raid/processes.h"
 #include "vault/storage/folder.h"
+#include "vault/storage/json.h"
 #include "vault/storage/layout.h"
 #include "vault/storage/slots.h"
 #include "vault/text.h"
@@ -23,15 +24,8 @@ namespace {
 constexpr std::uint64_t kMaxHeaderSize = 64u << 10;  // bytes
 constexpr std::size_t kSlotsSize = kSlotCount * kSlotSize;
 constexpr std::uint64_t kMaxOverwritten = 1u << 20;  // bytes of one file; what is small and seals keys is smaller
-constexpr std::uint64_t kPlaceMask = (std::uint64_t{1} << 52) - 1;  // numbers in our JSON are exact up to 2^53
 constexpr int kFolderDepth = 3;                      // spare/bodies/<2 hex>
 constexpr auto kNotOurs = "not the vault's; it stays";
-
-/// The number of the inode of `slots`.
-std::uint64_t place_of(const Folder& folder) {
-  const auto slots = folder.look_at("slots");
-  return slots ? slots->inode & kPlaceMask : 0;
-}
 
 template <typename Names>
 bool is_among(const Names& names, std::string_view name) {
@@ -95,6 +89,24 @@ std::vector<std::string> limits_of_wiping(const Folder& folder, bool trimmed) {
       "not reached from here: copies of this disk, replicas, exports, bundles already sent, what other people of this "
       "machine hold in memory");
   return limits;
+}
+
+Bytes read_whole(const FileInFolder& file, std::uint64_t size) {
+  Bytes content(static_cast<std::size_t>(size));
+  content.resize(file.read_at(0, content));
+  return content;
+}
+
+/// As the header names it, whatever else is wrong with it; empty where it cannot be read.
+std::string vault_named_in(ByteView header) {
+  try {
+    auto text = as_text(header);
+    if (text.ends_with('\n')) text.remove_suffix(1);
+    const auto vault = parse_canonical(text, "vault.json").at("vault").get<std::string>();
+    return array_from_hex<16>(vault) ? vault : "";
+  } catch (const std::exception&) {
+    return {};
+  }
 }
 
 class Destroyer {
@@ -165,7 +177,11 @@ class Destroyer {
   }
 
   void mark_begun(std::string_view order) {
-    tombstone_ = {.order = std::string(order), .time_ms = environment_.now_ms(), .place = place_of(folder_)};
+    tombstone_ = {.order = std::string(order), .time_ms = environment_.now_ms()};
+    if (const auto slots = folder_.look_at("slots")) {
+      tombstone_.device = place_number(slots->device);
+      tombstone_.inode = place_number(slots->inode);
+    }
     is_marked_ = attempt_with_reserve("vault.json", [&] { write_tombstone(); });
     if (is_marked_) tell(receipt(DestroyStage::kReceived));
   }
@@ -174,7 +190,7 @@ class Destroyer {
   void write_tombstone() {
     auto header = open_header();
     auto [file, size] = header ? *std::move(header) : OpenedToOverwrite{folder_.create_new("vault.json")};
-    if (size > 0 && size <= kMaxHeaderSize) keep_time_of_first(file, size);
+    if (size > 0 && size <= kMaxHeaderSize) keep_what_it_says(read_whole(file, size));
     const auto content = encode_tombstone(tombstone_, static_cast<std::size_t>(std::min(size, kMaxHeaderSize)));
     file.write_at(0, content);
     if (size > content.size()) file.truncate(content.size());
@@ -194,14 +210,16 @@ class Destroyer {
     }
   }
 
-  /// A tombstone that is there already is older.
-  void keep_time_of_first(const FileInFolder& file, std::uint64_t size) {
-    Bytes content(static_cast<std::size_t>(size));
-    file.read_at(0, content);
+  /// A mark that is there already is older.
+  void keep_what_it_says(ByteView content) {
     const auto first = parse_tombstone(content);
-    if (!first || first->time_ms == 0) return;
-    tombstone_.time_ms = first->time_ms;
-    tombstone_.order = first->order;
+    if (!first) {
+      tombstone_.vault = vault_named_in(content);
+    } else if (first->time_ms != 0) {
+      tombstone_.time_ms = first->time_ms;
+      tombstone_.order = first->order;
+      tombstone_.vault = first->vault;
+    }
   }
 
   void destroy_keys() {
@@ -328,18 +346,6 @@ DestroyReceipt destroy_vault(const Path& path, const Environment& environment, s
     throw Error(Errc::kNoVault, "no vault here: " + path.string(), "name one with --vault DIR");
   }
   return Destroyer(*folder, environment, observer, after == AfterDestroying::kTrim).run(order);
-}
-
-void refuse_destroyed(const Path& path, const Tombstone& tombstone, const Environment& environment) {
-  if (!tombstone.finished) {
-    const auto folder = Folder::open(path);
-    const auto here = folder ? place_of(*folder) : 0;
-    if (here == 0 || tombstone.place == 0 || here == tombstone.place) {
-      destroy_vault(path, environment, tombstone.order, {});
-    }
-  }
-  throw Error(Errc::kDestroyed, "this vault was destroyed",
-              "it can be recovered from a replica elsewhere with the trustees' shares, if there are any");
 }
 
 }  // namespace casevault

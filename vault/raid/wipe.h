@@ -48,8 +48,10 @@ using DestroyObserver = std::function<void(const DestroyReceipt&)>;
 DestroyReceipt destroy_vault(const Path& folder, const Environment& environment, std::string_view order,
                              const DestroyObserver& observer, AfterDestroying after = AfterDestroying::kTrim);
 
-/// For whoever finds a tombstone instead of a header: goes on where destroying was interrupted, unless this is a copy
-/// of the vault elsewhere (Tombstone::place). @throws Error{kDestroyed} always.
+/// For whoever finds a tombstone instead of a header. Goes on where destroying was interrupted, if it is certain that
+/// it was interrupted in this very folder: the mark is whole and names device and inode of `slots`, which has no other
+/// name, and both files belong to the user who runs this. Else nothing is touched: the mark may be torn, forged, or
+/// have come with a copy. @throws Error{kDestroyed} always.
 [[noreturn]] void refuse_destroyed(const Path& folder, const Tombstone& tombstone, const Environment& environment);
 
 }  // namespace casevault

@@ -125,6 +125,15 @@ class LiarTest(RaidedOffice):
         self.assertEqual(guard.finish().status, DESTROYED)
         self.assertEqual(os.listdir(self.office.vault), ["vault.json"])
 
+    def test_a_refusal_of_one_locks_nothing(self):
+        self.start_guard()
+        for word in ("locked", "destroyed"):
+            self.liars[0].refusal = word
+            self.wait_for_polls(self.liars[0])
+            self.assertTrue(self.is_unlocked(), word)
+        self.liars[1].refusal = "locked"
+        wait_until(lambda: not self.is_unlocked(), "locked, because too few are left to open it")
+
     def test_an_expired_order_of_one_destroys_nothing(self):
         self.start_guard()
         self.liars[0].orders = [self.destroy_order(now_ms() - 700 * DAY)]

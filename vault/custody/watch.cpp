@@ -73,6 +73,7 @@ bool is_signed_well(const SignedOrder& order, const CustodyPlan& plan, std::size
 struct Watch {
   const VaultId& vault;
   const CustodyPlan& plan;
+  const CustodyId device;
   const Environment& environment;
   Hearsay& hearsay;
   Demands& demands;
@@ -91,7 +92,7 @@ class Ear {
         obey(client_.wait_for_orders(custodian_, after_));
         pause = kFirstPause;
       } catch (const Error& error) {
-        if (error.code() == Errc::kCustodiansRefused) watch_.demands.lock();  // burned, or the vault locked
+        if (error.code() == Errc::kCustodiansRefused || error.code() == Errc::kDestroyed) refused();
         std::this_thread::sleep_for(pause);
         pause = std::min(pause * 2, kLongestPause);
       }
@@ -109,6 +110,7 @@ class Ear {
       const auto needed = order.type == OrderType::kLock ? 1 : watch_.plan.quorum;
       if (order.vault != watch_.vault || !is_signed_well(done.order, watch_.plan, needed)) continue;
       const bool is_whole = !order.scope.kind;
+      if (order.type == OrderType::kBurn && order.scope.id == watch_.device) watch_.demands.lock(hash);
       if (order.type == OrderType::kDestroy && is_whole) {
         destroy_or_lock(order, hash);
       } else if (order.type != OrderType::kUnlock) {
@@ -119,12 +121,18 @@ class Ear {
     }
     // What is long over must not lock a guard that begins today.
     if (locking && (!is_first || news.state != "active")) watch_.demands.lock(*locking);
+    news.state == "active" ? watch_.hearsay.open_there(custodian_) : refused();
   }
 
   void destroy_or_lock(const Order& order, const Sha256Digest& hash) {
     const bool in_force = order.is_in_force(watch_.environment.now_ms() - kClockSlackMs);
     const auto verdict = watch_.hearsay.destroyed_there(custodian_, hash, in_force);
     verdict == Hearsay::Verdict::kDestroy ? watch_.demands.destroy(hash) : watch_.demands.lock_and_wait(hash);
+  }
+
+  /// This machine was burned, or the vault locked: so it says.
+  void refused() {
+    if (watch_.hearsay.refused_there(custodian_) == Hearsay::Verdict::kLock) watch_.demands.lock();
   }
 
   Watch watch_;
@@ -217,8 +225,9 @@ int watch_custodians(const Path& folder, const Environment& environment, int dem
   }
   const auto connect = [&] { return CustodyClient(vault, *plan, *load_device(environment, vault), environment); };
   Demands to_guard(demands);
-  Hearsay hearsay(plan->threshold);
-  const Watch watch{vault, *plan, environment, hearsay, to_guard};
+  Hearsay hearsay(plan->custodians.size(), plan->threshold);
+  const auto device_id = custody_id(plan->salt, ScopeKind::kDevice, device->name);
+  const Watch watch{vault, *plan, device_id, environment, hearsay, to_guard};
   for (std::size_t custodian = 0; custodian < plan->custodians.size(); ++custodian) {
     std::thread([&, custodian] { Ear(watch, custodian, connect()).listen(); }).detach();
   }

@@ -70,6 +70,21 @@ std::string folder_itself(const std::string& folder) {
   return error ? folder : itself.native();
 }
 
+/// False when it stays.
+bool forget(Invocation& call, const DestroyReceipt& last) {
+  try {
+    if (forget_machine(last, call.process().environment)) {
+      call.out().note(
+          "this machine's key at the custodians was removed; if there is another copy of the vault here, "
+          "enrol anew: casevault custody enroll-device");
+    }
+    return true;
+  } catch (const Error& error) {
+    call.out().error(std::string("this machine's key at the custodians was NOT removed: ") + error.what());
+    return false;
+  }
+}
+
 int destroy(Invocation& call, const std::string& folder) {
   confirm(call, "Destroy the vault " + folder + " on this machine, for ever?", "nothing was destroyed");
   bool keys_destroyed = false;
@@ -80,11 +95,12 @@ int destroy(Invocation& call, const std::string& folder) {
     print_stage(call, receipt);
     call.out().flush();  // as it comes
   });
+  const bool is_forgotten = forget(call, last);
   if (!keys_destroyed) {
     call.out().error("the keys were NOT destroyed: " + last.not_reached.front());
     return static_cast<int>(Errc::kPartial);
   }
-  return last.not_reached.empty() ? 0 : static_cast<int>(Errc::kPartial);
+  return last.not_reached.empty() && is_forgotten ? 0 : static_cast<int>(Errc::kPartial);
 }
 
 int run_panic(Invocation& call) {

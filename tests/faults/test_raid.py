@@ -10,7 +10,8 @@ from nacl.signing import SigningKey
 
 from custodians import Custodian, KeptOffice
 from custody_client import b64, canonical, nonce, now_ms, public, sign
-from harness import DESTROYED, DONE, PATIENCE, FaultTest, Running, copy_tree, main, program, read, scratch
+from harness import (DESTROYED, DONE, PATIENCE, UNDER_STRACE, FaultTest, Running, copy_tree, files_of, has_strace, main,
+                     program, read, scratch, strace, write)
 from liar import Liar
 
 DAY = 86_400_000  # milliseconds
@@ -84,12 +85,45 @@ class RaidTest(RaidedOffice):
         for folder in (office.vault, taken):
             self.assertEqual(office.run("cat", "C-1/E-1", env={"CASEVAULT_DIR": folder}).status, DESTROYED)
         self.assertIn("reopening-failed", json.dumps(self.standing()))
+        self.assertEqual(files_of(office.home), [], "the key of this machine, once the receipts were sent")
 
     def test_no_custodian_destroys_by_itself(self):
         """One card, where two are needed, changes nothing on the machine."""
         self.start_guard()
         self.office.order("destroy", 1)
         self.assertTrue(self.is_unlocked())
+        self.assertEqual(self.office.run("cat", "C-1/E-1").status, DONE)
+
+    def test_panic_takes_the_key_of_this_machine(self):
+        office = self.office
+        self.assertEqual([os.path.basename(name) for name in files_of(office.home)], ["device"])
+        office.ok("panic", "--destroy", "--yes", passphrase=False)
+        self.assertEqual(files_of(office.home), [])
+
+    def test_an_interrupted_destruction_takes_it_at_the_end(self):
+        if not has_strace():
+            self.skipTest("needs strace")
+        office = self.office
+        inject = ["-e", "inject=unlinkat:signal=KILL:when=2"]
+        killed = office.run("panic", "--destroy", "--yes", passphrase=False, may_be_killed=True, env=UNDER_STRACE,
+                            under=strace(office.fresh("strace"), *inject))
+        self.assertEqual(killed.status, -signal.SIGKILL)
+        self.assertIn("keys destroyed", killed.text)
+        self.assertEqual(sorted(map(os.path.basename, files_of(office.home))), ["condemned", "device"])
+        self.assertEqual(office.run("status").status, DESTROYED)
+        self.assertEqual(os.listdir(office.vault), ["vault.json"])
+        self.assertEqual(files_of(office.home), [])
+
+    def test_a_mark_elsewhere_takes_no_key(self):
+        """A folder that was prepared, with a mark that names this vault: what is in it goes, and nothing else."""
+        folder = os.path.join(self.root, "usb")
+        slots = os.stat(write(os.path.join(folder, "slots"), "x"))
+        vault = json.loads(read(os.path.join(self.office.vault, "vault.json")))["vault"]
+        write(os.path.join(folder, "vault.json"), canonical(
+            {"casevault": "destroyed", "device": slots.st_dev, "finished": False, "inode": slots.st_ino, "order": "",
+             "time": 1, "vault": vault}) + "\n")
+        self.assertEqual(self.office.run("status", "--vault", folder).status, DESTROYED)
+        self.assertEqual(os.listdir(folder), ["vault.json"])
         self.assertEqual(self.office.run("cat", "C-1/E-1").status, DONE)
 
 

@@ -363,13 +363,22 @@ class Guard {
       tell(demand, to_string(receipt.stage),
            {{"not_reached", receipt.not_reached}, {"cannot_promise", receipt.cannot_promise}});
     };
-    destroy_vault(settings_.folder, settings_.environment, demand.order, tell_stage);
+    const auto last = destroy_vault(settings_.folder, settings_.environment, demand.order, tell_stage);
     try {
       Vault::open(settings_.folder, settings_.environment);
     } catch (const Error&) {
       tell(demand, "reopening-failed");
     }
     watcher_.finish(kPatienceWithWatcher);
+    forget_machine_after(last);
+  }
+
+  void forget_machine_after(const DestroyReceipt& last) const {
+    try {
+      if (forget_machine(last, settings_.environment)) report("the key of this machine was removed");
+    } catch (const Error& error) {
+      report(std::string("the key of this machine was NOT removed: ") + error.what());
+    }
   }
 
   void tell(const Demand& demand, std::string_view stage, nlohmann::json more = nlohmann::json::object()) {

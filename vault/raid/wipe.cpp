@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "crypto/random.h"
+#include "vault/custody/condemned.h"
 #include "vault/raid/processes.h"
 #include "vault/storage/folder.h"
 #include "vault/storage/json.h"
@@ -117,6 +118,7 @@ class Destroyer {
   DestroyReceipt run(std::string_view order) {
     mark_begun(order);
     destroy_keys();
+    condemn_machine();
     remove_rest();
     if (!keys_destroyed_) destroy_keys();  // what was unlinked has made room, where overwriting needed some
     return finish();
@@ -215,10 +217,22 @@ class Destroyer {
     const auto first = parse_tombstone(content);
     if (!first) {
       tombstone_.vault = vault_named_in(content);
+      vault_ = array_from_hex<16>(tombstone_.vault);
     } else if (first->time_ms != 0) {
       tombstone_.time_ms = first->time_ms;
       tombstone_.order = first->order;
       tombstone_.vault = first->vault;
+      const auto marked = array_from_hex<16>(first->vault);
+      if (marked && is_device_condemned(environment_, *marked)) vault_ = marked;
+    }
+  }
+
+  /// Should this be interrupted, whoever goes on knows that the key of this machine goes, too.
+  void condemn_machine() {
+    try {
+      if (vault_) condemn_device(environment_, *vault_);
+    } catch (const Error&) {
+      // Then only this process removes it.
     }
   }
 
@@ -307,6 +321,7 @@ class Destroyer {
     attempt("vault.json", [&] { write_tombstone(); });
     auto last = receipt(DestroyStage::kRestRemoved);
     last.cannot_promise = limits_of_wiping(folder_, trimmed);
+    last.vault = vault_;
     tell(last);
     return last;
   }
@@ -317,6 +332,7 @@ class Destroyer {
   bool trims_;
   Clock::time_point began_ = Clock::now();
   Tombstone tombstone_;
+  std::optional<VaultId> vault_;
   bool is_marked_ = false;
   bool keys_destroyed_ = false;
   bool failed_ = false;  // something of the vault's could not be reached
@@ -346,6 +362,10 @@ DestroyReceipt destroy_vault(const Path& path, const Environment& environment, s
     throw Error(Errc::kNoVault, "no vault here: " + path.string(), "name one with --vault DIR");
   }
   return Destroyer(*folder, environment, observer, after == AfterDestroying::kTrim).run(order);
+}
+
+bool forget_machine(const DestroyReceipt& last, const Environment& environment) {
+  return last.vault && remove_condemned_device(environment, *last.vault);
 }
 
 }  // namespace casevault

@@ -1,10 +1,12 @@
 #pragma once
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "vault/access/identity.h"
 #include "vault/environment.h"
 #include "vault/raid/tombstone.h"
 #include "vault/storage/file.h"
@@ -29,6 +31,7 @@ struct DestroyReceipt {
   std::chrono::microseconds since_begin{};    // by the monotonic clock
   std::vector<std::string> not_reached;       // so far: names in the vault and why, at most kMaxNotReached
   std::vector<std::string> cannot_promise{};  // of kRestRemoved: plain sentences, also on what no wipe reaches
+  std::optional<VaultId> vault{};             // of kRestRemoved: for forget_machine, where it is certain
 };
 inline constexpr std::size_t kMaxNotReached = 20;
 
@@ -47,6 +50,10 @@ using DestroyObserver = std::function<void(const DestroyReceipt&)>;
 /// it leads to resolves it before); kNotAllowed when it cannot be opened.
 DestroyReceipt destroy_vault(const Path& folder, const Environment& environment, std::string_view order,
                              const DestroyObserver& observer, AfterDestroying after = AfterDestroying::kTrim);
+
+/// The last of all, once nothing is to be signed any more: overwrites and removes the key that this machine has for the
+/// custodians of the vault. False when there was none. @throws Error when it could not be removed, naming it.
+bool forget_machine(const DestroyReceipt& last, const Environment& environment);
 
 /// For whoever finds a tombstone instead of a header. Goes on where destroying was interrupted, if it is certain that
 /// it was interrupted in this very folder: the mark is whole and names device and inode of `slots`, which has no other

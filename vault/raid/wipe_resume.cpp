@@ -37,6 +37,17 @@ std::optional<Folder> open_itself(const Path& path) {
   }
 }
 
+void finish_destroying(const Path& path, const Tombstone& tombstone, const Environment& environment) {
+  const auto last = destroy_vault(path, environment, tombstone.order, {});
+  try {
+    forget_machine(last, environment);
+  } catch (const Error& error) {
+    throw Error(Errc::kDestroyed,
+                std::string("this vault was destroyed, but not the key of this machine: ") + error.what(),
+                "remove that file yourself");
+  }
+}
+
 [[noreturn]] void refuse_unfinished() {
   throw Error(
       Errc::kDestroyed,
@@ -51,7 +62,7 @@ void refuse_destroyed(const Path& path, const Tombstone& tombstone, const Enviro
   if (!tombstone.finished) {
     const auto folder = open_itself(path);
     if (folder && was_begun_here(*folder, tombstone)) {
-      destroy_vault(path, environment, tombstone.order, {});
+      finish_destroying(path, tombstone, environment);
     } else if (!folder || holds_anything(*folder)) {
       refuse_unfinished();
     }

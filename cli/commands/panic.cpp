@@ -63,6 +63,28 @@ void print_stage(Invocation& call, const DestroyReceipt& receipt) {
   }
 }
 
+/// Where a link was named, the folder that it leads to: that is asked about, and destroyed.
+std::string folder_itself(const std::string& folder) {
+  std::error_code error;
+  const auto itself = std::filesystem::canonical(folder, error);
+  return error ? folder : itself.native();
+}
+
+/// False when it stays.
+bool forget(Invocation& call, const DestroyReceipt& last) {
+  try {
+    if (forget_machine(last, call.process().environment)) {
+      call.out().note(
+          "this machine's key at the custodians was removed; if there is another copy of the vault here, "
+          "enrol anew: casevault custody enroll-device");
+    }
+    return true;
+  } catch (const Error& error) {
+    call.out().error(std::string("this machine's key at the custodians was NOT removed: ") + error.what());
+    return false;
+  }
+}
+
 int destroy(Invocation& call, const std::string& folder) {
   confirm(call, "Destroy the vault " + folder + " on this machine, for ever?", "nothing was destroyed");
   bool keys_destroyed = false;
@@ -73,17 +95,18 @@ int destroy(Invocation& call, const std::string& folder) {
     print_stage(call, receipt);
     call.out().flush();  // as it comes
   });
+  const bool is_forgotten = forget(call, last);
   if (!keys_destroyed) {
     call.out().error("the keys were NOT destroyed: " + last.not_reached.front());
     return static_cast<int>(Errc::kPartial);
   }
-  return last.not_reached.empty() ? 0 : static_cast<int>(Errc::kPartial);
+  return last.not_reached.empty() && is_forgotten ? 0 : static_cast<int>(Errc::kPartial);
 }
 
 int run_panic(Invocation& call) {
   if (call.has("drill")) return run_drill(call);
   const std::string folder = call.vault_folder();
-  if (call.has("destroy")) return destroy(call, folder);
+  if (call.has("destroy")) return destroy(call, folder_itself(folder));
   const bool was_unlocked = lock_guards(call, folder, false);
   const std::size_t ended = end_sessions(folder, kGraceMs);
   if (call.json()) {

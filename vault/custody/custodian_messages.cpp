@@ -13,7 +13,7 @@
 namespace casevault::custodian {
 namespace {
 
-constexpr std::size_t kMaxReason = 500;          // bytes
+constexpr std::size_t kMaxReason = 500;          // bytes, as it stands in JSON
 constexpr std::size_t kMaxNotReached = 32;       // of a guard's receipt
 constexpr std::size_t kMaxNotReachedSize = 200;  // bytes each
 constexpr std::uint64_t kMaxLeaseHours = 24 * 366;
@@ -244,7 +244,7 @@ OrderTerms parse_order(std::string_view statement) {
                    .issued = fields.time("issued"),
                    .expires = fields.time("expires")};
   read_scope(fields, terms);
-  if (fields.text("reason").size() > kMaxReason) fields.fail();
+  if (Json(fields.text("reason")).dump().size() - 2 > kMaxReason) fields.fail();
   fields.end();
   return terms;
 }

@@ -468,6 +468,92 @@ TEST_F(EnrolledVault, LetsUsersDealCases) {
   EXPECT_EQ(deal(random_array<16>(), anna.key), "403 locked");
 }
 
+// One version after the other; a custodian that missed some goes on.
+TEST_F(EnrolledVault, TakesOnlyTheNextVersionsOfUsers) {
+  const auto deal = [&](const CustodyId& id, std::uint32_t version, const SigningKey& by) {
+    at.now += kSecondMs;
+    return word(vault.deposit(vault.secrets({vault.put_share(id, "case", random_scalar(), version)}), by));
+  };
+  const auto fresh = random_array<16>();
+  EXPECT_EQ(deal(fresh, 7, vault.anna.key), "200") << "a case that was elsewhere before";
+  EXPECT_EQ(deal(fresh, 8, vault.anna.key), "200");
+  EXPECT_EQ(deal(fresh, 24, vault.anna.key), "200");
+  EXPECT_EQ(deal(fresh, 41, vault.anna.key), "409 conflict");
+  EXPECT_EQ(deal(fresh, 41, vault.owner), "200");
+  at.now += kSecondMs;
+  const auto two = vault.secrets({vault.put_share(random_array<16>(), "case", random_scalar()),
+                                  vault.put_share(random_array<16>(), "case", random_scalar())});
+  EXPECT_EQ(word(vault.deposit(two, vault.anna.key)), "401 signature");
+  EXPECT_EQ(word(vault.deposit(two, vault.owner)), "200");
+}
+
+TEST_F(EnrolledVault, TakesSoManyDepositsOfAUserInAnHour) {
+  const auto deal = [&](const SigningKey& by) {
+    return word(vault.deposit(vault.secrets({vault.put_share(random_array<16>(), "case", random_scalar())}), by));
+  };
+  at.commits = false;
+  for (int i = 0; i < 200; ++i) ASSERT_EQ(deal(vault.anna.key), "200");
+  EXPECT_EQ(deal(vault.anna.key), "429 rate");
+  EXPECT_EQ(deal(vault.owner), "200");
+  at.now += kHourMs / 2;
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(deal(vault.anna.key), "200");
+  EXPECT_EQ(deal(vault.anna.key), "429 rate");
+}
+
+// A user's deposit under the id that somebody will have.
+TEST_F(EnrolledVault, LetsOwnersTakeOverAnId) {
+  TestUser vera;
+  const auto deal = [&](const JsonList& puts, const SigningKey& by) {
+    at.now += kSecondMs;
+    return word(vault.deposit(vault.secrets(puts), by));
+  };
+  ASSERT_EQ(deal({vault.put_share(vera.id, "case", random_scalar(), 3)}, vault.anna.key), "200");
+  ASSERT_EQ(deal({vault.put_share(vera.id, "case", random_scalar(), 1)}, vault.anna.key), "200");
+  EXPECT_EQ(deal({vault.put_oprf(vera), vault.put_share(vera.id, "user", vera.share)}, vault.anna.key), "401 signature");
+  EXPECT_EQ(deal({vault.put_oprf(vera), vault.put_share(vera.id, "user", vera.share)}, vault.owner), "200");
+  at.restart();
+  EXPECT_EQ(word(vault.evaluate(vera)), "200");
+  const auto box = BoxKeyPair::random().public_key;
+  const auto answer = json_of(vault.release(box, {vault.secret_name(vera.id, 1), vault.secret_name(vera.id, 3)}));
+  EXPECT_TRUE(answer.at("released").at(0).contains("sealed"));
+  EXPECT_EQ(answer.at("released").at(1).at("error"), "unknown") << "nothing of hers is left";
+  EXPECT_EQ(deal({vault.put_share(vera.id, "case", random_scalar())}, vault.owner), "409 conflict") << "an owner's";
+  EXPECT_EQ(deal({vault.put_share(vera.id, "case", random_scalar(), 5), vault.put_oprf(vera, 2)}, vault.owner),
+            "400 malformed");
+}
+
+TEST_F(EnrolledVault, HasRoomAgainForOwnersWhoDelete) {
+  at.commits = false;
+  std::vector<CustodyId> ids;
+  const auto fill = [&](std::size_t count) {
+    JsonList puts;
+    for (std::size_t i = 0; i < count; ++i) {
+      ids.push_back(random_array<16>());
+      puts.push_back(vault.put_share(ids.back(), "case", random_scalar()));
+    }
+    return vault.secrets(puts);
+  };
+  while (ids.size() < 9'900) ASSERT_EQ(word(vault.deposit(fill(100), vault.owner)), "200");
+  EXPECT_EQ(word(vault.deposit(fill(1), vault.anna.key)), "409 conflict") << "the rest is for owners";
+  ids.pop_back();
+  ASSERT_EQ(word(vault.deposit(fill(97), vault.owner)), "200");
+  const auto old = fill(1);
+  ids.pop_back();
+  EXPECT_EQ(word(vault.deposit(old, vault.owner)), "409 conflict");
+  JsonList deletes;
+  for (std::size_t i = 0; i < 100; ++i) deletes.push_back(hex(ids[i]) + "/share/1");
+  at.now += kSecondMs;
+  ASSERT_EQ(word(vault.deposit(vault.secrets({}, deletes), vault.owner)), "200");
+  EXPECT_EQ(word(vault.deposit(fill(100), vault.owner)), "409 conflict") << "an older statement could still come";
+  at.now += 2 * kMaxWireClockSkew * 1000 + 1;
+  EXPECT_EQ(word(vault.deposit(old, vault.owner)), "401 time");
+  EXPECT_EQ(word(vault.deposit(fill(100), vault.owner)), "200");
+  at.custodian->commit();
+  at.restart();
+  EXPECT_EQ(vault.released(ids.back()), "200");
+  EXPECT_EQ(vault.released(ids.front()), "unknown");
+}
+
 TEST_F(EnrolledVault, LetsUsersSetADuressKey) {
   at.now += kSecondMs;
   TestUser boris;

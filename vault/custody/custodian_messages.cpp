@@ -166,6 +166,10 @@ void check_different(const DepositRequest& request, const Fields& fields) {
   for (const auto& put : request.puts) touched.emplace_back(put.id, put.name);
   for (const auto& change : request.duress) touched.push_back({change.id, {SecretType::kOprf, change.version}});
   if (touched.empty() || has_duplicates(std::move(touched))) fields.fail();
+  std::map<CustodyId, ScopeKind> kinds;
+  for (const auto& put : request.puts) {
+    if (kinds.try_emplace(put.id, put.kind).first->second != put.kind) fields.fail();
+  }
 }
 
 OrderType order_type(Fields& fields) {

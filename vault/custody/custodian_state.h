@@ -8,6 +8,7 @@
 
 #include "crypto/hash.h"
 #include "crypto/sign.h"
+#include "vault/custody/custodian_allowance.h"
 #include "vault/custody/wire.h"
 
 /// The custodian's inside: what it knows, its rules, its store, one function for each endpoint. Terms and numbers:
@@ -16,6 +17,7 @@ namespace casevault::custodian {
 
 inline constexpr std::size_t kMaxSecrets = 10'000;  // of a vault, all versions
 inline constexpr std::size_t kMaxScopes = 10'000;   // of a vault: users and cases, also those without secrets
+inline constexpr std::size_t kForUsers = 9'000;     // of both: the rest is for owners
 inline constexpr std::size_t kMaxDevices = 64;      // of a vault, not burned
 inline constexpr std::size_t kMaxBurned = 1'024;    // of a vault
 inline constexpr std::size_t kMaxOwners = 64;
@@ -124,6 +126,7 @@ struct Vault {
   std::map<CustodyId, Scope> scopes;
   std::map<Sha256Digest, Order> orders;
   std::map<std::uint64_t, Sha256Digest> done;  // orders by their numbers
+  std::map<ByteArray<32>, Spent> puts;         // by users, who are no owners
   std::uint64_t newest() const { return done.empty() ? 0 : done.rbegin()->first; }
 };
 

@@ -142,6 +142,7 @@ struct Store::Statements {
         put_scope(d.prepare("INSERT OR REPLACE INTO scope(vault, id, kind, state, tries, since, time, hash, "
                             "confirmed_time, confirmed_hash, unconfirmed, unconfirmed_since, answered) "
                             "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")),
+        erase_scope(d.prepare("DELETE FROM scope WHERE vault = ? AND id = ?")),
         put_order(d.prepare("INSERT OR REPLACE INTO orders(vault, hash, statement, signatures, number, done, receipt) "
                             "VALUES(?, ?, ?, ?, ?, ?, ?)")),
         erase_order(d.prepare("DELETE FROM orders WHERE vault = ? AND hash = ?")),
@@ -168,7 +169,7 @@ struct Store::Statements {
         witnessed(d.prepare("SELECT size, root, note FROM witnessed WHERE key = ?")),
         put_witnessed(d.prepare("INSERT OR REPLACE INTO witnessed(key, size, root, note) VALUES(?, ?, ?, ?)")) {}
 
-  Statement get_own, put_own, put_vault, put_seen, put_device, erase_device, put_scope, put_order, erase_order,
+  Statement get_own, put_own, put_vault, put_seen, put_device, erase_device, put_scope, erase_scope, put_order, erase_order,
       erase_guard_receipts, put_guard_receipt, put_secret, put_duress, scalar, erase_secret, erase_secrets_of_scope,
       erase_secrets, put_invitation, invitation, use_invitation, erase_invitations, append_log, log_entries, log_of,
       head, put_head, witnessed, put_witnessed;
@@ -372,6 +373,10 @@ void Store::put_scope(const VaultId& vault, const CustodyId& id, const Scope& sc
   row.bind(9, scope.confirmed.stamp.time).bind(10, ByteView(scope.confirmed.stamp.hash));
   row.bind(11, std::int64_t{scope.confirmed.unconfirmed}).bind(12, scope.confirmed.since);
   row.bind(13, scope.confirmed.answered).run();
+}
+
+void Store::erase_scope(const VaultId& vault, const CustodyId& id) {
+  writing(sql_->erase_scope).bind(1, ByteView(vault)).bind(2, ByteView(id)).run();
 }
 
 void Store::put_order(const VaultId& vault, const Sha256Digest& hash, const Order& order) {

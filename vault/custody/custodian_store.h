@@ -52,6 +52,7 @@ class Store {
   void put_device(const VaultId& vault, const Device& device);
   void erase_device(const VaultId& vault, const CustodyId& device);
   void put_scope(const VaultId& vault, const CustodyId& id, const Scope& scope);
+  void erase_scope(const VaultId& vault, const CustodyId& id);
   void put_order(const VaultId& vault, const Sha256Digest& hash, const Order& order);
   void erase_order(const VaultId& vault, const Sha256Digest& hash);
   void put_guard_receipt(const VaultId& vault, const Sha256Digest& order, const GuardStage& stage,

@@ -796,7 +796,7 @@ TEST_F(EnrolledVault, ProvesWhatItWasAsked) {
     actions.push_back(parsed.at("action").get<std::string>() + " " + parsed.at("outcome").get<std::string>());
   }
   EXPECT_EQ(actions,
-            (std::vector<std::string>{"enrol ok", "deposit ok", "evaluate ok", "release ok", "release unknown"}));
+            (std::vector<std::string>{"enrol ok", "witness ok", "deposit ok", "evaluate ok", "release ok", "release unknown"}));
   EXPECT_EQ(account.at("next"), 0);
   EXPECT_EQ(account.at("secrets"), (Json{{"case", 2}, {"user", 1}}));
   EXPECT_EQ(word(at.get("/v1/statement", "?first=0&from=0&to=" + at.to() + "&until=9&vault=" + hex(vault.id),

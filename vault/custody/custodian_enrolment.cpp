@@ -1,3 +1,4 @@
+#include "crypto/encoding.h"
 #include "vault/custody/custodian_core.h"
 #include "vault/storage/json.h"
 
@@ -57,11 +58,20 @@ bool require_next_policy(const Core& core, const Vault& vault, const WireStateme
   return true;
 }
 
-// A sign of life too: a lease begins now.
-void set_policy(Vault& vault, const WireStatement& text, const Policy& policy, std::int64_t now) {
-  vault.seen = now;
+// A sign of life too: a lease begins now. What is witnessed is witnessed of one key: of a new one it begins anew.
+void set_policy(Core& core, Vault& vault, const WireStatement& text, const Policy& policy, std::string_view action,
+                const VerifyKey& device) {
+  const bool is_new_log = policy.log != vault.policy.log;
+  vault.seen = core.now;
   vault.policy_text = text;
   vault.policy = policy;
+  core.log.append({.action = action, .vault = vault.id, .device = device, .detail = detail_of(policy)}, core.now);
+  if (!is_new_log) return;
+  core.log.append({.action = "witness",
+                   .vault = vault.id,
+                   .device = device,
+                   .detail = "log=" + to_hex(sha256(as_bytes(policy.log)))},
+                  core.now);
 }
 
 void require_new_vault(const Core& core, const EnrolRequest& ask) {
@@ -77,7 +87,9 @@ void require_new_vault(const Core& core, const EnrolRequest& ask) {
 Vault& make_vault(Core& core, const EnrolRequest& ask) {
   auto& vault = core.vaults[ask.policy.vault];
   vault.id = ask.policy.vault;
-  set_policy(vault, ask.policy_text, ask.policy, core.now);
+  vault.policy_text = ask.policy_text;
+  vault.policy = ask.policy;
+  vault.policy.log.clear();
   core.store->put_vault(vault);
   core.apply_tombstones(vault);
   return vault;
@@ -140,12 +152,10 @@ WireAnswer enrol(Core& core, const Request& request) {
   if (token.used != 0) return done_at(ask.policy.vault, token.used);
 
   auto& vault = present != nullptr ? *present : make_vault(core, ask);
-  set_policy(vault, ask.policy_text, ask.policy, core.now);
+  set_policy(core, vault, ask.policy_text, ask.policy, "enrol", signer.key);
   core.store->put_vault(vault);
   core.add_device(vault, {ask.device.id, ask.device.key, 0});
   core.store->use_invitation(token.hash, token.use, core.now);
-  core.log.append({.action = "enrol", .vault = vault.id, .device = signer.key, .detail = detail_of(vault.policy)},
-                  core.now);
   return done_at(vault.id, core.now);
 }
 
@@ -162,11 +172,7 @@ WireAnswer change_policy(Core& core, const Request& request) {
   }
   auto devices = ask.devices ? require_device_change(core, vault, *ask.devices) : std::nullopt;
 
-  if (new_policy) {
-    set_policy(vault, ask.policy->first, ask.policy->second, core.now);
-    core.log.append({.action = "policy", .vault = vault.id, .device = signer.key, .detail = detail_of(vault.policy)},
-                    core.now);
-  }
+  if (new_policy) set_policy(core, vault, ask.policy->first, ask.policy->second, "policy", signer.key);
   if (devices) {
     store_devices(core, vault, *std::move(devices));
     vault.devices_stamp = ask.devices->by.stamp;

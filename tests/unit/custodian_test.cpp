@@ -114,10 +114,105 @@ TEST_F(EnrolledVault, IsNotEnrolledAgainButByItsOwner) {
   at.now += kSecondMs;
   TestVault thief(at);
   thief.id = vault.id;
-  EXPECT_EQ(word(thief.enrol()), "409 conflict");
+  EXPECT_EQ(word(thief.enrol()), "200") << "another vault, which happens to have this id";
+  std::swap(thief.device, vault.device);
+  EXPECT_EQ(vault.released(vault.first.id), "unknown");
+  EXPECT_EQ(word(vault.change_policy(vault.policy())), "401 signature");
+  std::swap(thief.device, vault.device);
   vault.device = TestDevice();
   EXPECT_EQ(word(vault.enrol()), "200");
   EXPECT_EQ(vault.released(vault.first.id), "200");
+}
+
+// An id is on receipts. Whoever has an invitation can use it, and spoils nothing by that.
+class SameId : public Custodians {
+ protected:
+  SameId() { thief.id = vault.id; }
+  void lose_the_store() {
+    at.custodian.reset();
+    std::filesystem::remove(at.data() / "store.db");
+    at.start();
+  }
+  TestVault thief{at};
+};
+
+TEST_F(SameId, IsAnotherVault) {
+  thief.set_up();
+  vault.set_up();
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(vault.released(vault.first.id), "200");
+    EXPECT_EQ(vault.released(thief.first.id), "unknown");
+    EXPECT_EQ(thief.released(vault.first.id), "unknown");
+    at.restart();
+  }
+  EXPECT_EQ(vault.account(vault.owner).at("secrets"), (Json{{"case", 2}, {"user", 1}}));
+  for (const auto& item : vault.account(vault.owner).at("entries")) {
+    EXPECT_EQ(item.at("entry").get<std::string>().find(hex(thief.device.key)), std::string::npos);
+  }
+  EXPECT_EQ(vault.receipt(thief.obey("lock")).at("affected"), 4);
+  EXPECT_EQ(vault.released(vault.first.id), "200");
+  EXPECT_EQ(json_of(at.get("/v1/orders", vault.query(), vault.cards[0])).at("orders").size(), 0u);
+  EXPECT_EQ(vault.wait(0, vault.device.key).answer, std::nullopt);
+  EXPECT_EQ(word(thief.give(thief.order("lock"), {&thief.cards[0], &vault.cards[0]})), "403 order");
+  EXPECT_EQ(vault.receipt(thief.obey("destroy")).at("state"), "done");
+  EXPECT_EQ(vault.released(vault.first.id), "200");
+  EXPECT_EQ(vault.receipt(vault.obey("destroy")).at("affected"), 4);
+  EXPECT_EQ(vault.released(vault.first.id), "403 destroyed");
+}
+
+TEST_F(SameId, DestroyedByAStrangerIsNotDestroyedForOthers) {
+  thief.set_up();
+  thief.obey("destroy");
+  EXPECT_EQ(word(vault.enrol()), "200");
+  lose_the_store();
+  EXPECT_EQ(word(thief.enrol()), "403 destroyed");
+  EXPECT_EQ(word(vault.enrol()), "200");
+  at.restart();
+  EXPECT_EQ(vault.receipt(vault.obey("lock")).at("state"), "done");
+}
+
+// The thief names the victim's owner as one of theirs, and destroys that.
+TEST_F(SameId, DoesNotTakeAnOwnerAlong) {
+  auto policy = thief.policy();
+  policy["owners"] = {hex(thief.owner), hex(vault.owner)};
+  ASSERT_EQ(word(at.post("/v1/vaults", thief.enrol_body(at.token(), policy), thief.device.key)), "200");
+  vault.set_up();
+  EXPECT_EQ(vault.account(vault.owner).at("secrets"), (Json{{"case", 2}, {"user", 1}})) << "of what they signed";
+  EXPECT_EQ(thief.released(vault.first.id), "unknown");
+  thief.obey("destroy");
+  EXPECT_EQ(vault.released(vault.first.id), "200");
+  lose_the_store();
+  EXPECT_EQ(word(vault.enrol()), "200");
+}
+
+TEST_F(SameId, StaysDestroyedForAllItsOwners) {
+  const auto second = SigningKey::random();
+  auto policy = vault.policy();
+  policy["owners"] = {hex(vault.owner), hex(second)};
+  ASSERT_EQ(word(at.post("/v1/vaults", vault.enrol_body(at.token(), policy), vault.device.key)), "200");
+  vault.obey("destroy");
+  const auto first = std::exchange(vault.owner, SigningKey::from_seed(second.seed().clone()));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(word(at.post("/v1/vaults", vault.enrol_body(at.token(), policy), vault.device.key)), "403 destroyed");
+    lose_the_store();
+  }
+}
+
+TEST_F(SameId, HasMachinesAndCardsOfItsOwn) {
+  vault.set_up();
+  at.now += kSecondMs;
+  thief.cards[1] = SigningKey::from_seed(vault.cards[1].seed().clone());
+  EXPECT_EQ(word(thief.enrol()), "409 conflict");
+  thief.cards[1] = SigningKey::random();
+  ASSERT_EQ(word(thief.enrol()), "200");
+  EXPECT_EQ(word(thief.change_devices({vault.device_json(vault.device)}, {})), "409 conflict");
+  at.now += kSecondMs;
+  thief.cards[1] = SigningKey::from_seed(vault.cards[1].seed().clone());
+  EXPECT_EQ(word(thief.change_policy(thief.policy())), "409 conflict");
+  TestDevice other;
+  const auto body = vault.body({{"device", vault.device_json(other)}, {"token", at.token()}});
+  EXPECT_EQ(word(at.post("/v1/devices", body, other.key)), "409 conflict") << "whose is it?";
+  EXPECT_EQ(word(vault.change_devices({vault.device_json(other)}, {})), "200");
 }
 
 struct PolicyRow {

@@ -51,10 +51,10 @@ struct Page {
 };
 
 // The alarm is for owners: a device may be in the hands of whoever caused it.
-Page page_of(Core& core, const Interval& interval, bool with_alarms) {
+Page page_of(Core& core, const VaultKey& vault, const Interval& interval, bool with_alarms) {
   Page page;
   std::size_t size = 0;
-  const auto rows = core.store->log_of(interval.vault, interval.from, interval.until, interval.first, kMaxEntries + 1);
+  const auto rows = core.store->log_of(vault, interval.from, interval.until, interval.first, kMaxEntries + 1);
   if (rows.size() > kMaxEntries) page.next = rows.back().index;
   for (const auto& [index, entry] : rows) {
     if (index == page.next) break;
@@ -117,9 +117,9 @@ std::string signed_by_log_alone(const SignedNote& note, const NoteVerifier& log)
 void remember(Core& core, const Vault& vault, const VerifyKey& device, const Checkpoint& checkpoint,
               const SignedNote& note) {
   const auto text = signed_by_log_alone(note, NoteVerifier::parse(vault.policy.log));
-  core.store->put_witnessed(vault.policy.log, {{checkpoint.size, checkpoint.root}, text});
+  core.store->put_witnessed(vault, {{checkpoint.size, checkpoint.root}, text});
   core.log.append({.action = "witness",
-                   .vault = vault.id,
+                   .vault = vault.name(),
                    .device = device,
                    .detail = "root=" + to_hex(checkpoint.root) + " size=" + std::to_string(checkpoint.size)},
                   core.now);
@@ -131,11 +131,9 @@ WireAnswer statement(Core& core, const Request& request) {
   const auto signer = core.signer(request);
   const auto ask = parsed([&] { return parse_interval(request.wire.query); });
   core.require_to(ask.to);
-  const auto& vault = core.vault(ask.vault);
-  if (!may_see_account(vault, signer.key))
-    refuse(401, "signature", "the request is signed by no owner or device of this vault");
+  const auto& vault = core.vault(ask.vault, signer.key, may_see_account);
   core.gate.take_nonce(signer, core.now / 1000);
-  auto page = page_of(core, ask, is_owner(vault, signer.key));
+  auto page = page_of(core, vault.key, ask, is_owner(vault, signer.key));
   return answer_of(to_json(signed_by(
       core, kStatementDomain,
       {{"checkpoint", core.log.checkpoint()},
@@ -171,10 +169,10 @@ WireAnswer add_checkpoint(Core& core, const Request& request) {
   const auto ask = parsed([&] { return WitnessRequest::parse(request.wire.body); });
   const auto id = vault_of_log(ask.unverified_checkpoint().origin);
   auto& vault = core.vault_for_device(signer, core.keys.sign.verify_key(), id);
-  core.logged_refusal({.action = "witness", .vault = vault.id, .device = signer.key},
+  core.logged_refusal({.action = "witness", .vault = vault.name(), .device = signer.key},
                       [&] { require_open(vault, std::nullopt); });
   const auto checkpoint = require_checkpoint(vault, ask);
-  const auto known = core.store->witnessed(vault.policy.log).value_or(Store::Witnessed{}).head;
+  const auto known = core.store->witnessed(vault).value_or(Store::Witnessed{}).head;
   if (ask.old_size() != known.size) return known_size(known.size);
   if (known.size != 0 && checkpoint.size == known.size && checkpoint.root != known.root)
     refuse(409, "conflict", "a tree of this size with another root was cosigned already");

@@ -22,7 +22,7 @@ Scope& require_secret(Vault& vault, const CustodyId& id, const SecretName& name)
 }
 
 Scalar scalar_of(Core& core, const Vault& vault, const CustodyId& id, const SecretName& name) {
-  auto scalar = core.store->scalar(vault.id, id, name);
+  auto scalar = core.store->scalar(vault.key, id, name);
   if (!scalar) throw Error(Errc::kDamaged, "store.db: a secret is missing");
   return *std::move(scalar);
 }
@@ -45,7 +45,7 @@ nlohmann::json released(Core& core, Vault& vault, const CheckedSignature& signer
                         const std::pair<CustodyId, std::uint32_t>& secret) {
   nlohmann::json item = {{"id", to_hex(secret.first)}, {"version", secret.second}};
   LogEntry entry{.action = "release",
-                 .vault = vault.id,
+                 .vault = vault.name(),
                  .device = signer.key,
                  .id = secret.first,
                  .detail = "version=" + std::to_string(secret.second)};
@@ -63,12 +63,12 @@ nlohmann::json released(Core& core, Vault& vault, const CheckedSignature& signer
 std::uint32_t evaluate_one(Core& core, Vault& vault, const EvaluateRequest& ask) {
   auto& scope = require_secret(vault, ask.id, {SecretType::kOprf, ask.version});
   count_try(scope, core.now);
-  core.store->put_scope(vault.id, ask.id, scope);
+  core.store->put_scope(vault.key, ask.id, scope);
   return scope.tries;
 }
 
 WireAnswer answer_to(Core& core, const Vault& vault, const Confirmation& confirmation) {
-  const auto witnessed = core.store->witnessed(vault.policy.log);
+  const auto witnessed = core.store->witnessed(vault);
   return answer_of({{"checkpoint", witnessed ? witnessed->note : ""},
                     {"since", confirmation.since},
                     {"time", confirmation.answered},
@@ -79,7 +79,7 @@ WireAnswer answer_to(Core& core, const Vault& vault, const Confirmation& confirm
 // of entries nor from their hashes (hence random bytes) which of the two it is.
 void log_calm_or_duress(Core& core, const Vault& vault, const VerifyKey& device, const CustodyId& user, bool duress) {
   core.log.append({.action = duress ? "duress" : "calm",
-                   .vault = vault.id,
+                   .vault = vault.name(),
                    .device = device,
                    .id = user,
                    .detail = to_hex(random_array<16>())},
@@ -93,7 +93,7 @@ WireAnswer evaluate(Core& core, const Request& request) {
   const auto ask = parsed([&] { return parse_evaluate(request.wire.body); });
   auto& vault = core.vault_for_device(signer, ask.to, ask.vault);
   LogEntry entry{.action = "evaluate",
-                 .vault = vault.id,
+                 .vault = vault.name(),
                  .device = signer.key,
                  .id = ask.id,
                  .detail = "version=" + std::to_string(ask.version)};
@@ -108,7 +108,7 @@ WireAnswer release(Core& core, const Request& request) {
   const auto signer = core.signer(request);
   const auto ask = parsed([&] { return parse_release(request.wire.body); });
   auto& vault = core.vault_for_device(signer, ask.to, ask.vault);
-  core.logged_refusal({.action = "release", .vault = vault.id, .device = signer.key},
+  core.logged_refusal({.action = "release", .vault = vault.name(), .device = signer.key},
                       [&] { require_open(vault, vault.duress_user); });
   auto list = nlohmann::json::array();
   for (const auto& secret : ask.secrets) list.push_back(released(core, vault, signer, ask, secret));
@@ -129,9 +129,9 @@ WireAnswer confirm(Core& core, const Request& request) {
   if (!require_newer(scope.confirmed.stamp, ask.by.stamp, core.now)) return answer_to(core, vault, scope.confirmed);
 
   take_confirmation(scope, ask.by.stamp, core.now);
-  core.store->put_scope(vault.id, ask.id, scope);
+  core.store->put_scope(vault.key, ask.id, scope);
   core.log.append({.action = "confirm",
-                   .vault = vault.id,
+                   .vault = vault.name(),
                    .device = signer.key,
                    .id = ask.id,
                    .detail = "unconfirmed=" + std::to_string(scope.confirmed.unconfirmed)},

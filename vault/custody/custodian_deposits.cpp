@@ -128,7 +128,7 @@ void forget_empty_scopes(Core& core, Vault& vault) {
     const auto& scope = entry.second;
     const bool is_forgotten = scope.secrets.empty() && scope.state == State::kActive && scope.tries == 0 &&
                               scope.stamp.time < core.now - kForgetAfterMs;
-    if (is_forgotten) core.store->erase_scope(vault.id, entry.first);
+    if (is_forgotten) core.store->erase_scope(vault.key, entry.first);
     return is_forgotten;
   });
 }
@@ -137,20 +137,20 @@ void put(Core& core, Vault& vault, const Put& put, const Signed& by, const Scala
   auto& scope = vault.scopes[put.id];
   if (scope.kind != put.kind) {
     scope = {};
-    core.store->erase_secrets(vault.id, put.id);
+    core.store->erase_secrets(vault.key, put.id);
   }
   scope.kind = put.kind;
   scope.stamp = by.stamp;
   const Secret secret{by.by, put.user, put.duress};
   scope.secrets[put.name] = secret;
-  core.store->put_secret(vault.id, put.id, put.name, secret, scalar);
+  core.store->put_secret(vault.key, put.id, put.name, secret, scalar);
 }
 
 void erase(Core& core, Vault& vault, const CustodyId& id, const SecretName& name, const Signed& by) {
   const auto found = vault.scopes.find(id);
   if (found == vault.scopes.end()) return;
   found->second.stamp = by.stamp;
-  if (found->second.secrets.erase(name) != 0) core.store->erase_secret(vault.id, id, name);
+  if (found->second.secrets.erase(name) != 0) core.store->erase_secret(vault.key, id, name);
 }
 
 void set_duress(Core& core, Vault& vault, const DuressChange& change, const Signed& by) {
@@ -158,7 +158,7 @@ void set_duress(Core& core, Vault& vault, const DuressChange& change, const Sign
   const SecretName name{SecretType::kOprf, change.version};
   scope.stamp = by.stamp;
   scope.secrets.at(name).duress = change.duress;
-  core.store->put_duress(vault.id, change.id, name, change.duress);
+  core.store->put_duress(vault.key, change.id, name, change.duress);
 }
 
 std::set<CustodyId> touched_by(const DepositRequest& ask) {
@@ -172,7 +172,7 @@ std::set<CustodyId> touched_by(const DepositRequest& ask) {
 void store_scopes(Core& core, const Vault& vault, const std::set<CustodyId>& touched) {
   for (const auto& id : touched) {
     const auto found = vault.scopes.find(id);
-    if (found != vault.scopes.end()) core.store->put_scope(vault.id, id, found->second);
+    if (found != vault.scopes.end()) core.store->put_scope(vault.key, id, found->second);
   }
 }
 
@@ -197,7 +197,7 @@ WireAnswer deposit(Core& core, const Request& request) {
   const auto touched = touched_by(ask);
   store_scopes(core, vault, touched);
   core.log.append({.action = "deposit",
-                   .vault = vault.id,
+                   .vault = vault.name(),
                    .device = signer.key,
                    .id = touched.size() == 1 ? std::optional(*touched.begin()) : std::nullopt,
                    .detail = "deleted=" + std::to_string(ask.deletes.size()) +

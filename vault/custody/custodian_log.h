@@ -11,7 +11,7 @@ namespace casevault::custodian {
 /// One entry to be made (docs/custody-protocol.md section 5).
 struct LogEntry {
   std::string_view action;
-  std::optional<VaultId> vault = std::nullopt;
+  std::optional<VaultName> vault = std::nullopt;
   std::optional<VerifyKey> device = std::nullopt;
   std::optional<CustodyId> id = std::nullopt;
   std::string detail = {};  // hashes and counts, nothing else

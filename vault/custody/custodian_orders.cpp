@@ -23,10 +23,13 @@ WireAnswer waiting_receipt(const Core& core, const Vault& vault, const Order& or
                                       {"vault", to_hex(vault.id)}})));
 }
 
-Vault& vault_of_order(Core& core, const VaultId& id) {
-  if (!core.vaults.contains(id) && !core.tombstones.is_destroyed(id))
-    refuse(403, "order", "the order is about a vault that is not known here");
-  return core.vault(id);
+Vault& vault_of_order(Core& core, const VaultId& id, const VerifyKey& card) {
+  try {
+    return core.vault(id, card, is_card);
+  } catch (const Refusal& refusal) {
+    if (refusal.status == 403) throw;  // destroyed
+    refuse(403, "order", "the order is about a vault that is not known here, or signed by a card of another one");
+  }
 }
 
 void forget_outdated(Core& core, Vault& vault) {
@@ -34,7 +37,7 @@ void forget_outdated(Core& core, Vault& vault) {
     const auto found = vault.orders.find(hash);
     vault.done.erase(found->second.number);
     vault.orders.erase(found);
-    core.store->erase_order(vault.id, hash);
+    core.store->erase_order(vault.key, hash);
   }
 }
 
@@ -44,13 +47,20 @@ bool drop_former_cards(Core& core, Vault& vault, const Sha256Digest& hash) {
   if (known == vault.orders.end() || !drop_former_cards(vault, known->second)) return false;
   if (!known->second.signatures.empty()) return true;
   vault.orders.erase(known);
-  core.store->erase_order(vault.id, hash);
+  core.store->erase_order(vault.key, hash);
   return false;
 }
 
 // A change for ever is on the disk before it begins.
 void write_tombstone(Core& core, const Vault& vault, const Order& order) {
-  Tombstone stone{core.now, order.statement, order.terms, order.signatures, std::nullopt};
+  Tombstone stone{.at = core.now,
+                  .statement = order.statement,
+                  .terms = order.terms,
+                  .signatures = order.signatures,
+                  .key = std::nullopt,
+                  .vault = vault.key,
+                  .owners = vault.policy.owners,
+                  .signers = owners_who_signed(vault)};
   if (order.terms.type == OrderType::kBurn) stone.key = vault.devices.at(order.terms.id).key;
   if (stone.key || order.terms.type == OrderType::kDestroy) core.tombstones.append(std::move(stone));
 }
@@ -150,7 +160,7 @@ void require_obedient(const Vault& vault, const VerifyKey& key, const Order& ord
 
 WireAnswer take_order(Core& core, const Request& request) {
   auto ask = parsed([&] { return parse_order_request(request.wire.body); });
-  auto& vault = vault_of_order(core, ask.terms.vault);
+  auto& vault = vault_of_order(core, ask.terms.vault, ask.signatures.front().card);
   require_card_signatures(vault, ask.statement, ask.signatures);
   const auto hash = sha256(as_bytes(ask.statement));
   const auto known = vault.orders.find(hash);
@@ -171,9 +181,9 @@ WireAnswer take_order(Core& core, const Request& request) {
     return {.body = order.receipt, .clock = std::nullopt};
   }
   if (is_news) {
-    core.store->put_order(vault.id, hash, order);
+    core.store->put_order(vault.key, hash, order);
     core.log.append({.action = "order",
-                     .vault = vault.id,
+                     .vault = vault.name(),
                      .detail = "have=" + std::to_string(order.signatures.size()) +
                                " need=" + std::to_string(signatures_needed(vault.policy, order.terms.type)) +
                                " order=" + to_hex(hash),
@@ -193,9 +203,7 @@ WireAnswer show_orders(Core& core, const Request& request) {
     return out;
   });
   core.require_to(to);
-  const auto& vault = core.vault(id);
-  if (!may_see_orders(vault, signer.key))
-    refuse(401, "signature", "the request is signed by no card, owner or device of this vault");
+  const auto& vault = core.vault(id, signer.key, may_see_orders);
   core.gate.take_nonce(signer, core.now / 1000);
 
   auto page = orders_page(vault, from, core.now);
@@ -209,16 +217,16 @@ WireAnswer take_receipt(Core& core, const Request& request) {
   const auto signer = core.signer(request);
   const auto ask = parsed([&] { return parse_guard_receipt(request.wire.body); });
   core.require_to(ask.to);
-  auto& vault = core.vault(ask.vault);
+  auto& vault = core.vault(ask.vault, signer.key, has_device);
   auto& order = order_of_receipt(vault, ask.order);
   if (ask.device != signer.key) refuse(401, "signature", "the receipt is signed by another device");
   require_obedient(vault, signer.key, order);
   core.gate.take_nonce(signer, core.now / 1000);
   const GuardStage stage{ask.device.bytes, ask.stage};
   if (order.guard_receipts.emplace(stage, ask.text).second) {
-    core.store->put_guard_receipt(vault.id, ask.order, stage, ask.text);
+    core.store->put_guard_receipt(vault.key, ask.order, stage, ask.text);
     core.log.append({.action = "receipt",
-                     .vault = vault.id,
+                     .vault = vault.name(),
                      .device = signer.key,
                      .detail = "order=" + to_hex(ask.order),
                      .outcome = order.guard_receipts.find(stage)->first.second},
@@ -238,7 +246,7 @@ Custodian::WaitOrAnswer begin_wait(Core& core, const Request& request) {
   core.require_to(ask.first);
   auto wait = ask.second;
   wait.device = signer.key;
-  auto& vault = core.vault(wait.vault);
+  auto& vault = core.vault(wait.vault, signer.key, has_device);
   const auto* device = find_device(vault.devices, signer.key);
   if (device != nullptr && device->burned_by != 0) return {burn_news(vault, *device, wait.after), std::nullopt};
   require_device(vault, signer.key);
@@ -249,7 +257,7 @@ Custodian::WaitOrAnswer begin_wait(Core& core, const Request& request) {
 }
 
 std::optional<WireAnswer> orders_after(Core& core, const OrderWait& wait) {
-  const auto& vault = core.vaults.at(wait.vault);
+  const auto& vault = core.find_vault(wait.vault, wait.device, has_device);
   const auto* device = find_device(vault.devices, wait.device);
   if (device != nullptr && device->burned_by != 0) return burn_news(vault, *device, wait.after);
   require_device(vault, wait.device);
@@ -258,7 +266,7 @@ std::optional<WireAnswer> orders_after(Core& core, const OrderWait& wait) {
 
 WireAnswer no_orders(Core& core, const OrderWait& wait) {
   if (auto answer = orders_after(core, wait)) return *std::move(answer);
-  return wait_answer(core.vaults.at(wait.vault), nlohmann::json::array(), wait.after);
+  return wait_answer(core.find_vault(wait.vault, wait.device, has_device), nlohmann::json::array(), wait.after);
 }
 
 }  // namespace casevault::custodian

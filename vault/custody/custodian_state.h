@@ -23,6 +23,14 @@ inline constexpr std::size_t kMaxBurned = 1'024;    // of a vault
 inline constexpr std::size_t kMaxOwners = 64;
 inline constexpr std::uint32_t kMaxTries = 10;
 
+/// What a vault is known by in here, made when it is enrolled: its id is no secret, and anybody with an invitation may
+/// enrol the same.
+using VaultKey = ByteArray<16>;
+struct VaultName {
+  VaultId id{};
+  VaultKey key{};
+};
+
 enum class State { kActive, kLocked, kDestroyed };
 enum class LockCause { kOrder, kSilence, kDuress };
 
@@ -114,6 +122,7 @@ struct Order {
 
 struct Vault {
   VaultId id{};
+  VaultKey key{};
   WireStatement policy_text;
   Policy policy;
   Stamp devices_stamp;
@@ -127,10 +136,13 @@ struct Vault {
   std::map<Sha256Digest, Order> orders;
   std::map<std::uint64_t, Sha256Digest> done;  // orders by their numbers
   std::map<ByteArray<32>, Spent> puts;         // by users, who are no owners
+  VaultName name() const { return {id, key}; }
   std::uint64_t newest() const { return done.empty() ? 0 : done.rbegin()->first; }
 };
 
-using Vaults = std::map<VaultId, Vault>;
+using Vaults = std::map<std::pair<VaultId, VaultKey>, Vault>;
+/// Those of this id.
+std::vector<Vault*> vaults_named(Vaults& vaults, const VaultId& id);
 
 std::string_view to_string(State state);
 std::string_view to_string(OrderType type);
@@ -141,6 +153,8 @@ std::optional<SecretType> parse_secret_type(std::string_view text);
 const Device* find_device(const Devices& devices, const VerifyKey& key);
 bool is_owner(const Vault& vault, const VerifyKey& key);
 bool is_card(const Vault& vault, const VerifyKey& key);
+/// The owners of whom it has a statement: anybody can be named by others.
+std::vector<VerifyKey> owners_who_signed(const Vault& vault);
 /// The user of whom this is a user key on file; nullptr when there is none.
 const Scope* find_user(const Vault& vault, const VerifyKey& key);
 std::size_t count_secrets(const Vault& vault);

@@ -4,6 +4,7 @@
 
 #include "crypto/checkpoint.h"
 #include "tests/support/test_custodian.h"
+#include "vault/custody/custodian_core.h"
 #include "vault/storage/json.h"
 
 namespace casevault {
@@ -867,6 +868,68 @@ TEST_F(Custodians, DoNotTrustASignOfLifeFromTheFuture) {
   at.custodian->tick(at.now);
   at.now += kDayMs + 1;
   EXPECT_EQ(vault.released(vault.first.id), "403 silent");
+}
+
+// ---- One customer among others.
+class Budgets : public EnrolledVault {
+ protected:
+  std::string asked(custodian::Core& core, const SigningKey& key) const {
+    try {
+      core.vault_for_device({key.verify_key(), at.now / 1000, random_array<16>()}, core.keys.sign.verify_key(), vault.id);
+    } catch (const custodian::Refusal& refusal) {
+      return std::to_string(refusal.status) + " " + std::string(refusal.word);
+    }
+    return "200";
+  }
+};
+
+TEST_F(Budgets, OfADeviceAreSpentByItAlone) {
+  TestVault other(at);
+  other.set_up();
+  TestDevice second;
+  at.now += kSecondMs;
+  ASSERT_EQ(word(vault.change_devices({vault.device_json(second)}, {})), "200");
+  at.custodian.reset();
+  custodian::Core core(at.data(), at.now);
+  const auto found = std::ranges::find_if(core.vaults, [&](const auto& entry) { return entry.second.id == vault.id; });
+  const auto log = [&](const SigningKey& device, std::size_t mebibytes) {
+    for (std::size_t i = 0; i < mebibytes << 10; ++i)
+      core.write({.action = "release",
+                  .vault = found->second.name(),
+                  .device = device.verify_key(),
+                  .detail = std::string(1'024, 'x')});
+  };
+  log(vault.device.key, 15);
+  EXPECT_EQ(asked(core, vault.device.key), "429 rate") << "with what stands around it";
+  EXPECT_EQ(asked(core, second.key), "200");
+  log(second.key, 12);
+  EXPECT_EQ(asked(core, second.key), "200");
+  log(second.key, 1);
+  EXPECT_EQ(asked(core, second.key), "429 rate") << "the vault";
+  std::swap(vault.id, other.id);
+  EXPECT_EQ(asked(core, other.device.key), "200");
+  std::swap(vault.id, other.id);
+  core.now += 10 * kHourMs;
+  EXPECT_EQ(asked(core, vault.device.key), "200");
+}
+
+TEST(RequestGates, RememberSoManyRequestsOfEach) {
+  init_crypto();
+  custodian::RequestGate gate(1'000);
+  const ByteArray<16> one{std::byte{1}}, other{std::byte{2}};
+  const auto key = SigningKey::random().verify_key();
+  const auto take = [&](const ByteArray<16>& of, std::int64_t now) -> std::string {
+    try {
+      gate.take_nonce(of, {key, now, random_array<16>()}, now);
+    } catch (const custodian::Refusal& refusal) {
+      return std::string(refusal.word);
+    }
+    return "taken";
+  };
+  for (int i = 0; i < 100'000; ++i) ASSERT_EQ(take(one, 1'000), "taken");
+  EXPECT_EQ(take(one, 1'000), "busy");
+  EXPECT_EQ(take(other, 1'000), "taken");
+  EXPECT_EQ(take(one, 1'400), "taken") << "those are forgotten";
 }
 
 // ---- The log.

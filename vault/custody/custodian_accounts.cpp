@@ -118,11 +118,10 @@ void remember(Core& core, const Vault& vault, const VerifyKey& device, const Che
               const SignedNote& note) {
   const auto text = signed_by_log_alone(note, NoteVerifier::parse(vault.policy.log));
   core.store->put_witnessed(vault, {{checkpoint.size, checkpoint.root}, text});
-  core.log.append({.action = "witness",
+  core.write({.action = "witness",
                    .vault = vault.name(),
                    .device = device,
-                   .detail = "root=" + to_hex(checkpoint.root) + " size=" + std::to_string(checkpoint.size)},
-                  core.now);
+                   .detail = "root=" + to_hex(checkpoint.root) + " size=" + std::to_string(checkpoint.size)});
 }
 
 }  // namespace
@@ -132,7 +131,7 @@ WireAnswer statement(Core& core, const Request& request) {
   const auto ask = parsed([&] { return parse_interval(request.wire.query); });
   core.require_to(ask.to);
   const auto& vault = core.vault(ask.vault, signer.key, may_see_account);
-  core.gate.take_nonce(signer, core.now / 1000);
+  core.gate.take_nonce(vault.key, signer, core.now / 1000);
   auto page = page_of(core, vault.key, ask, is_owner(vault, signer.key));
   return answer_of(to_json(signed_by(
       core, kStatementDomain,

@@ -51,7 +51,7 @@ nlohmann::json released(Core& core, Vault& vault, const CheckedSignature& signer
                  .detail = "version=" + std::to_string(secret.second)};
   try {
     item["sealed"] = release_one(core, vault, ask.box, secret.first, secret.second);
-    core.log.append(entry, core.now);
+    core.write(entry);
   } catch (const Refusal& refusal) {
     if (refusal.status == 400) throw;
     item["error"] = refusal.word;
@@ -78,12 +78,11 @@ WireAnswer answer_to(Core& core, const Vault& vault, const Confirmation& confirm
 // After every confirmation comes an entry that devices are not shown: whoever holds one can see neither from the number
 // of entries nor from their hashes (hence random bytes) which of the two it is.
 void log_calm_or_duress(Core& core, const Vault& vault, const VerifyKey& device, const CustodyId& user, bool duress) {
-  core.log.append({.action = duress ? "duress" : "calm",
+  core.write({.action = duress ? "duress" : "calm",
                    .vault = vault.name(),
                    .device = device,
                    .id = user,
-                   .detail = to_hex(random_array<16>())},
-                  core.now);
+                   .detail = to_hex(random_array<16>())});
 }
 
 }  // namespace
@@ -100,7 +99,7 @@ WireAnswer evaluate(Core& core, const Request& request) {
   const auto tries = core.logged_refusal(entry, [&] { return evaluate_one(core, vault, ask); });
   const auto element = oprf_evaluate(scalar_of(core, vault, ask.id, {SecretType::kOprf, ask.version}), ask.element);
   entry.detail = "tries=" + std::to_string(tries) + " " + entry.detail;
-  core.log.append(entry, core.now);
+  core.write(entry);
   return answer_of({{"element", to_hex(element.bytes)}, {"index", vault.policy.index}, {"tries", tries}});
 }
 
@@ -130,12 +129,11 @@ WireAnswer confirm(Core& core, const Request& request) {
 
   take_confirmation(scope, ask.by.stamp, core.now);
   core.store->put_scope(vault.key, ask.id, scope);
-  core.log.append({.action = "confirm",
+  core.write({.action = "confirm",
                    .vault = vault.name(),
                    .device = signer.key,
                    .id = ask.id,
-                   .detail = "unconfirmed=" + std::to_string(scope.confirmed.unconfirmed)},
-                  core.now);
+                   .detail = "unconfirmed=" + std::to_string(scope.confirmed.unconfirmed)});
   if (by == Confirmed::kByDuress) lock_for_duress(vault, ask.id);
   log_calm_or_duress(core, vault, signer.key, ask.id, by == Confirmed::kByDuress);
   core.store->put_vault(vault);

@@ -10,6 +10,10 @@ namespace casevault::custodian {
 namespace {
 
 constexpr std::size_t kMaxRefusals = 200;  // logged for one vault in one hour
+constexpr double kMiB = 1 << 20;
+// Of the log, in bytes: a release is some 300, an unlocking 1,500.
+constexpr Allowance kLogOfADevice{16 * kMiB, 0.5 * kMiB};
+constexpr Allowance kLogOfAVault{32 * kMiB, 2 * kMiB};
 constexpr std::int64_t kMinuteMs = 60'000;
 constexpr std::int64_t kHourMs = 60 * kMinuteMs;
 
@@ -77,20 +81,22 @@ Vault& Core::vault_for_device(const CheckedSignature& signer, const VerifyKey& t
   auto& found = vault(id, signer.key, has_device);
   logged_refusal({.action = "device", .vault = found.name(), .device = signer.key},
                  [&] { require_device(found, signer.key); });
-  gate.take_nonce(signer, now / 1000);
+  if (found.logged_by[signer.key.bytes].is_all(kLogOfADevice, now) || found.logged.is_all(kLogOfAVault, now))
+    refuse(429, "rate", "this machine, or its vault, has asked for too much in the last hours");
+  gate.take_nonce(found.key, signer, now / 1000);
   return found;
 }
 
 void Core::look_at_lease(Vault& vault) {
   if (!lapse(vault, now)) return;
   store->put_vault(vault);
-  log.append({.action = "lease", .vault = vault.name(), .outcome = "locked"}, now);
+  write({.action = "lease", .vault = vault.name(), .outcome = "locked"});
 }
 
 // Not each one goes to the disk: a lease is hours long.
 void Core::note_life(Vault& vault) {
   vault.seen = now;
-  if (now >= vault.stored_seen && now - vault.stored_seen < kMinuteMs) return;
+  if (is_disk_full || (now >= vault.stored_seen && now - vault.stored_seen < kMinuteMs)) return;
   store->put_seen(vault);
   vault.stored_seen = now;
 }
@@ -120,11 +126,10 @@ void Core::finish_order(Vault& vault, Order& order, std::int64_t at) {
                                   {"vault", to_hex(vault.id)}});
   order.receipt = to_json(receipt).dump();
   store->put_order(vault.key, hash, order);
-  log.append({.action = to_string(order.terms.type),
+  write({.action = to_string(order.terms.type),
               .vault = vault.name(),
               .id = order.terms.kind ? std::optional(order.terms.id) : std::nullopt,
-              .detail = detail_of(hash, effect.affected)},
-             now);
+              .detail = detail_of(hash, effect.affected)});
   news.insert(vault.id);
 }
 
@@ -142,12 +147,21 @@ void Core::apply_tombstones(Vault& vault) {
   }
 }
 
+void Core::write(const LogEntry& entry) {
+  const auto bytes = static_cast<double>(log.append(entry, now));
+  if (!entry.vault) return;
+  const auto found = vaults.find({entry.vault->id, entry.vault->key});
+  if (found == vaults.end()) return;
+  found->second.logged.add(kLogOfAVault, bytes, now);
+  if (entry.device) found->second.logged_by[entry.device->bytes].add(kLogOfADevice, bytes, now);
+}
+
 void Core::log_refusal(LogEntry entry, const Refusal& refusal) {
   auto& refusals = refusals_[entry.vault->key];
   if (refusals.hour != now / kHourMs) refusals = {now / kHourMs, 0};
   if (++refusals.count > kMaxRefusals) return;
   entry.outcome = refusal.word;
-  log.append(entry, now);
+  write(entry);
 }
 
 bool has_device(const Vault& vault, const VerifyKey& key) { return find_device(vault.devices, key) != nullptr; }

@@ -35,6 +35,7 @@ struct Core {
   Vaults vaults;
   std::set<VaultId> news;  // vaults with orders done since the last commit
   std::int64_t now;        // of the last request
+  bool is_disk_full = false;
 
   // ---- Who asks, for what. They throw Refusal.
   CheckedSignature signer(const Request& request) const;
@@ -61,6 +62,8 @@ struct Core {
   void apply_tombstones(Vault& vault);
 
   // ---- The log.
+  /// Appends to it; counts for the vault and the device that it is about.
+  void write(const LogEntry& entry);
   /// Does it; a refusal of it by a status of 403 becomes an entry. A few for each vault and hour, so that nobody fills
   /// the disk.
   template <typename Act>

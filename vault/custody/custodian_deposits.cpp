@@ -196,13 +196,12 @@ WireAnswer deposit(Core& core, const Request& request) {
     vault.puts[ask.by.by.bytes].add(kPutsOfAUser, static_cast<double>(ask.puts.size()), core.now);
   const auto touched = touched_by(ask);
   store_scopes(core, vault, touched);
-  core.log.append({.action = "deposit",
+  core.write({.action = "deposit",
                    .vault = vault.name(),
                    .device = signer.key,
                    .id = touched.size() == 1 ? std::optional(*touched.begin()) : std::nullopt,
                    .detail = "deleted=" + std::to_string(ask.deletes.size()) +
-                             " put=" + std::to_string(ask.puts.size()) + " statement=" + to_hex(ask.by.stamp.hash)},
-                  core.now);
+                             " put=" + std::to_string(ask.puts.size()) + " statement=" + to_hex(ask.by.stamp.hash)});
   return answer;
 }
 

@@ -68,13 +68,12 @@ void set_policy(Core& core, Vault& vault, const WireStatement& text, const Polic
   vault.seen = core.now;
   vault.policy_text = text;
   vault.policy = policy;
-  core.log.append({.action = action, .vault = vault.name(), .device = device, .detail = detail_of(policy)}, core.now);
+  core.write({.action = action, .vault = vault.name(), .device = device, .detail = detail_of(policy)});
   if (!is_new_log) return;
-  core.log.append({.action = "witness",
+  core.write({.action = "witness",
                    .vault = vault.name(),
                    .device = device,
-                   .detail = "log=" + to_hex(sha256(as_bytes(policy.log)))},
-                  core.now);
+                   .detail = "log=" + to_hex(sha256(as_bytes(policy.log)))});
 }
 
 void require_new_vault(const Core& core, const EnrolRequest& ask) {
@@ -189,7 +188,7 @@ WireAnswer enrol(Core& core, const Request& request) {
   require_policy_for_me(core, ask.policy_text, ask.policy);
   const auto token = require_token(core, ask.token, use_of(ask));
   auto* present = find_for_enrolment(core, ask);
-  core.gate.take_nonce(signer, core.now / 1000);
+  core.gate.take_nonce(to_array<16>(token.hash), signer, core.now / 1000);
   if (token.used != 0) return done_at(ask.policy.vault, token.used);
 
   auto& vault = present != nullptr ? *present : make_vault(core, ask);
@@ -218,12 +217,11 @@ WireAnswer change_policy(Core& core, const Request& request) {
   if (devices) {
     store_devices(core, vault, *std::move(devices));
     vault.devices_stamp = ask.devices->by.stamp;
-    core.log.append({.action = "device",
+    core.write({.action = "device",
                      .vault = vault.name(),
                      .device = signer.key,
                      .detail = "added=" + std::to_string(ask.devices->add.size()) +
-                               " removed=" + std::to_string(ask.devices->remove.size())},
-                    core.now);
+                               " removed=" + std::to_string(ask.devices->remove.size())});
   }
   core.store->put_vault(vault);
   return done_at(vault.id, core.now);
@@ -238,7 +236,7 @@ WireAnswer enrol_device(Core& core, const Request& request) {
   auto& vault = vault_for_new_device(core, ask.vault);
   require_open(vault, std::nullopt);
   const bool is_new = require_new_device(vault.devices, ask.device.id, ask.device.key);
-  core.gate.take_nonce(signer, core.now / 1000);
+  core.gate.take_nonce(to_array<16>(token.hash), signer, core.now / 1000);
   if (token.used != 0) return done_at(vault.id, token.used);
 
   if (is_new) core.add_device(vault, {ask.device.id, ask.device.key, 0});

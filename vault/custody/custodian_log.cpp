@@ -51,11 +51,12 @@ Log Log::open(Store& store, const SigningKey& key) {
   return log;
 }
 
-void Log::append(const LogEntry& entry, std::int64_t now_ms) {
+std::size_t Log::append(const LogEntry& entry, std::int64_t now_ms) {
   const auto text = encode(entry, frontier_.size(), now_ms);
   const auto key = entry.vault ? std::optional(entry.vault->key) : std::nullopt;
   store_.append_log(frontier_.size(), key, now_ms, text);
   add(merkle_leaf_hash(as_bytes(text)));
+  return text.size();
 }
 
 void Log::add(const TreeHash& leaf) {

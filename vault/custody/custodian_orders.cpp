@@ -182,13 +182,12 @@ WireAnswer take_order(Core& core, const Request& request) {
   }
   if (is_news) {
     core.store->put_order(vault.key, hash, order);
-    core.log.append({.action = "order",
+    core.write({.action = "order",
                      .vault = vault.name(),
                      .detail = "have=" + std::to_string(order.signatures.size()) +
                                " need=" + std::to_string(signatures_needed(vault.policy, order.terms.type)) +
                                " order=" + to_hex(hash),
-                     .outcome = "waiting"},
-                    core.now);
+                     .outcome = "waiting"});
   }
   return waiting_receipt(core, vault, order, hash);
 }
@@ -204,7 +203,7 @@ WireAnswer show_orders(Core& core, const Request& request) {
   });
   core.require_to(to);
   const auto& vault = core.vault(id, signer.key, may_see_orders);
-  core.gate.take_nonce(signer, core.now / 1000);
+  core.gate.take_nonce(vault.key, signer, core.now / 1000);
 
   auto page = orders_page(vault, from, core.now);
   const bool is_device = find_device(vault.devices, signer.key) != nullptr;
@@ -221,16 +220,15 @@ WireAnswer take_receipt(Core& core, const Request& request) {
   auto& order = order_of_receipt(vault, ask.order);
   if (ask.device != signer.key) refuse(401, "signature", "the receipt is signed by another device");
   require_obedient(vault, signer.key, order);
-  core.gate.take_nonce(signer, core.now / 1000);
+  core.gate.take_nonce(vault.key, signer, core.now / 1000);
   const GuardStage stage{ask.device.bytes, ask.stage};
   if (order.guard_receipts.emplace(stage, ask.text).second) {
     core.store->put_guard_receipt(vault.key, ask.order, stage, ask.text);
-    core.log.append({.action = "receipt",
+    core.write({.action = "receipt",
                      .vault = vault.name(),
                      .device = signer.key,
                      .detail = "order=" + to_hex(ask.order),
-                     .outcome = order.guard_receipts.find(stage)->first.second},
-                    core.now);
+                     .outcome = order.guard_receipts.find(stage)->first.second});
   }
   return answer_of({{"time", core.now}});
 }
@@ -250,7 +248,7 @@ Custodian::WaitOrAnswer begin_wait(Core& core, const Request& request) {
   const auto* device = find_device(vault.devices, signer.key);
   if (device != nullptr && device->burned_by != 0) return {burn_news(vault, *device, wait.after), std::nullopt};
   require_device(vault, signer.key);
-  core.gate.take_nonce(signer, core.now / 1000);
+  core.gate.take_nonce(vault.key, signer, core.now / 1000);
   core.note_life(vault);
   if (auto answer = news_for(vault, wait.after)) return {std::move(answer), std::nullopt};
   return {std::nullopt, wait};

@@ -136,6 +136,8 @@ struct Vault {
   std::map<Sha256Digest, Order> orders;
   std::map<std::uint64_t, Sha256Digest> done;  // orders by their numbers
   std::map<ByteArray<32>, Spent> puts;         // by users, who are no owners
+  std::map<ByteArray<32>, Spent> logged_by;    // bytes of the log that devices caused
+  Spent logged;                                // and all together
   VaultName name() const { return {id, key}; }
   std::uint64_t newest() const { return done.empty() ? 0 : done.rbegin()->first; }
 };

@@ -352,9 +352,9 @@ SlotAccess slot_key_under(Session& session, std::uint32_t custody_epoch, const P
   if (custody_epoch == 0) return {session.user_name(), plain_slot_key(header, stretched), 0, std::nullopt};
   const auto& plan = *header.custody_of(custody_epoch);
   auto& custodians = custodians_of(session, custody_epoch);
-  auto key = custody_slot_key(header, plan, session.user_name(), stretched, custodians);
+  auto key = agreed_slot_key(header, plan, session.user_name(), stretched, custodians);
   // Before anything relies on it: another question, other blinds, the same answer.
-  const auto again = custody_slot_key(header, plan, session.user_name(), stretched, custodians);
+  const auto again = agreed_slot_key(header, plan, session.user_name(), stretched, custodians);
   if (!equal_constant_time(key, again)) {
     throw Error(Errc::kTooFewCustodians, "the custodians do not answer twice alike; the old way stays in force",
                 "casevault custody status");
@@ -368,19 +368,19 @@ SlotAccess find_slot_access(const Path& folder, const Header& header, const Envi
                             const std::string& user, const SecretBytes& passphrase) {
   auto stretched = stretch_user_passphrase(header, user, passphrase);
   SlotAccess access{user, plain_slot_key(header, stretched), 0, std::move(stretched)};
-  if (header.custody.empty() || opens(folder, header, access.key) || waits_for_approval(folder, header, access.key))
-    return access;
+  const auto opens_here = [&](const SlotKey& key) { return opens(folder, header, key); };
+  if (header.custody.empty() || opens_here(access.key) || waits_for_approval(folder, header, access.key)) return access;
   for (auto plan = header.custody.rbegin(); plan != header.custody.rend(); ++plan) {
     try {
       auto custodians = connect(header, *plan, environment);
-      access.key = custody_slot_key(header, *plan, user, *access.stretched, custodians);
+      access.key = custody_slot_key(header, *plan, user, *access.stretched, custodians, opens_here);
       access.custody_epoch = plan->epoch;
     } catch (const Error& error) {
       if (std::next(plan) != header.custody.rend()) continue;
       log_failure(folder, header, environment, user, error.code());
       throw;
     }
-    if (opens(folder, header, access.key)) break;
+    if (opens_here(access.key)) break;
   }
   return access;
 }

@@ -403,7 +403,8 @@ TEST_F(CustodyTalk, LockUnlockDestroy) {
   give(OrderType::kLock);
   auto thrown = thrown_by([&] { client->evaluate(anna(), stretched); });
   EXPECT_EQ(thrown.code, Errc::kCustodiansRefused);
-  EXPECT_EQ(thrown.what, "this vault was locked by an order; it opens again after an unlock order");
+  EXPECT_EQ(thrown.what,
+            "the vault, or this user or case of it, was locked by an order; it opens again after an unlock order");
   EXPECT_THAT(client->standings().front().state, "locked");
   give(OrderType::kUnlock);
   EXPECT_NO_THROW(client->evaluate(anna(), stretched));

@@ -259,6 +259,8 @@ std::unique_ptr<SessionParts> open_decoy(const Path& folder, const Header& heade
   auto parts = open_session(spare, inner, environment, {access.user, std::move(decoy.contents.spare), 0, std::nullopt},
                             std::move(inner_slots));
   parts->place = folder;
+  if (const auto* plan = header.custody_of(access.custody_epoch))
+    parts->keys.cover = make_cover(header, *plan, environment, access.user);
   parts->alarm = SigningKey::from_seed(std::move(decoy.contents.alarm));
   return parts;
 }
@@ -336,15 +338,9 @@ void confirm_unlocking(Session& session, std::uint32_t custody_epoch, std::uint6
 }
 
 /// The same message, signed by another key.
-void raise_alarm(Session& session, const Header& header, const SlotAccess& access, const SigningKey& alarm) {
-  const auto* plan = header.custody_of(access.custody_epoch);
-  if (plan == nullptr) return;
-  try {
-    auto custodians = connect(header, *plan, session.environment());
-    confirm_unlocking(session, custodians, custody_id(plan->salt, ScopeKind::kUser, access.user), alarm, 1, false);
-  } catch (const Error& error) {
-    if (!can_wait(error)) throw;
-  }
+void raise_alarm(Session& session, const SigningKey& alarm) {
+  if (const auto& cover = session.keys().cover)
+    confirm_unlocking(session, cover->custodians, cover->own.id, alarm, 1, false);
 }
 
 SlotAccess slot_key_under(Session& session, std::uint32_t custody_epoch, const PassphraseKey& stretched) {
@@ -393,11 +389,11 @@ SlotAccess new_slot_key(Session& session, const SecretBytes& passphrase) {
   return access;
 }
 
-void follow_custody(Session& session, const Header& header, SlotAccess& access, const SigningKey* alarm) {
+void follow_custody(Session& session, SlotAccess& access, const SigningKey* alarm) {
   if (!access.stretched) return;
   const auto stretched = std::move(*access.stretched);
   access.stretched.reset();
-  if (alarm != nullptr) return raise_alarm(session, header, access, *alarm);
+  if (alarm != nullptr) return raise_alarm(session, *alarm);
   if (access.custody_epoch > 0) confirm_unlocking(session, access.custody_epoch, 1);
   const auto wanted = session.state().custody_epoch();
   if (wanted != access.custody_epoch) {

@@ -7,7 +7,6 @@
 #include "crypto/shamir.h"
 #include "vault/access/session_keys.h"
 #include "vault/custody/choices.h"
-#include "vault/custody/client.h"
 #include "vault/custody/device.h"
 #include "vault/storage/catalog_state.h"
 #include "vault/storage/json.h"
@@ -160,7 +159,14 @@ CustodyShare custody_share(const VaultId& vault, const Scalar& scalar) {
   return derive_key<CustodyShare>(scalar, "casevault/v1/custody-share", vault);
 }
 
+std::shared_ptr<Cover> make_cover(const Header& header, const CustodyPlan& plan, const Environment& environment,
+                                  const std::string& user) {
+  return std::make_shared<Cover>(
+      Cover{connect(header, plan, environment), {custody_id(plan.salt, ScopeKind::kUser, user), plan.epoch}});
+}
+
 std::optional<CustodyShare> release_case_share(Session& session, const CaseEntry& entry) {
+  if (const auto& cover = session.keys().cover) cover->custodians.release({cover->own});
   if (entry.custody_epoch == 0) return std::nullopt;
   const auto& header = session.keys().header;
   const auto name = name_of(plan_of(header, entry.custody_epoch), entry.number, entry.epoch);

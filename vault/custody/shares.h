@@ -2,12 +2,11 @@
 #include <functional>
 
 #include "crypto/oprf.h"
+#include "vault/custody/client.h"
 #include "vault/storage/catalog.h"
 #include "vault/vault.h"
 
 namespace casevault {
-
-class CustodyClient;
 
 // What custodians add to the keys of users and cases (docs/custody-protocol.md section 6). Most of it asks them over
 // the network.
@@ -34,6 +33,16 @@ CustodyClient& custodians_of(Session& session, std::uint32_t custody_epoch);
 
 /// The scalar as the key material that slots and databases take.
 CustodyShare custody_share(const VaultId& vault, const Scalar& scalar);
+
+/// What a decoy asks custodians for wherever the vault that it stands for would ask for a case's share: the user's own,
+/// which they give out under duress too, in a request and an answer of the same size.
+struct Cover {
+  CustodyClient custodians;
+  SecretName own;
+};
+/// @throws as connect.
+std::shared_ptr<Cover> make_cover(const Header& header, const CustodyPlan& plan, const Environment& environment,
+                                  const std::string& user);
 
 /// What the custodians hold of the case's current epoch, checked against the catalogue's commitment; nullopt for a case
 /// without custody. They log that this machine asked for it.

@@ -18,10 +18,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from nacl.signing import SigningKey
 
-from custody_client import (BASE_POINT, Answer, Enrolled, Service, ask, b64, canonical, now_ms, sign_request,
+from custody_client import (BASE_POINT, Answer, Enrolled, Service, ask, b64, canonical, nonce, now_ms, sign_request,
                             wait_until)
-from harness import (BUSY, DONE, NO_VAULT, RANDOM, UNDER_STRACE, USAGE, FaultTest, calls_in, check_sane, files_of,
-                     has_strace, main, number_from, read, scratch, spread, strace)
+from harness import (BUSY, DONE, NO_VAULT, RANDOM, UNDER_STRACE, USAGE, Disk, FaultTest, calls_in, check_sane, files_of,
+                     has_strace, in_own_mounts, main, number_from, read, scratch, spread, strace)
 
 ABUSE = number_from("CASEVAULT_ABUSE", 10_000)
 KILLS = number_from("CASEVAULT_KILLS", 24)
@@ -390,6 +390,56 @@ class LongPollTest(ServiceTest):
         logged = sum(entry["action"] == "evaluate" and entry["outcome"] == "ok" for entry in self.office.log())
         self.assertGreaterEqual(logged, len(tries))
         stop(self.service)
+
+
+class FullDiskTest(ServiceTest):
+    """Other things fill the disk; the custodian goes on, and orders arrive."""
+
+    def test_orders_are_taken_on_a_full_disk(self):
+        if not in_own_mounts():
+            self.skipTest("this process must not mount")
+        root = scratch("full")
+        disk = Disk(os.path.join(root, "custodian"), 24 << 20)
+        service = Service(root).started()
+        self.addCleanup(service.running.kill)
+        office, other = Enrolled(service), Enrolled(service)
+        user, kept = office.add_user(), office.add_user()
+        burned = nonce()
+        disk.leave(0)
+
+        def is_full():
+            answer = office.evaluate(user)
+            if answer.status == 200:  # the store had room inside
+                office.confirm(user)
+                return False
+            self.assertEqual((answer.status, answer.word), (503, "busy"))
+            return True
+        wait_until("the disk is full", is_full)
+        self.assertEqual(ask(service, "GET", "/healthz").text, "ok\n")
+        for path, fields in (("/v1/release", office.about(box=burned * 2, secrets=[{"id": user, "version": 1}])),
+                             ("/v1/evaluate", other.evaluation(user))):
+            self.assertEqual(office.post(path, fields).word, "busy")
+        orders = [office.order("lock", f"user:{user}"), office.order("destroy", f"user:{kept}"),
+                  other.order("destroy", "vault"), office.order("burn", f"device:{office.device_id}")]
+        receipts = [office.send_order(order) for order in orders]
+        self.assertEqual([receipt.said["state"] for receipt in receipts], ["done"] * 4)
+        disk.leave(0)  # what was kept back is taken by others
+        shown = office.get("/v1/orders", key=office.cards[0]).json["orders"]
+        self.assertEqual(len(shown), 3)
+        service.running.kill(signal.SIGKILL)
+        service.running.finish()
+        disk.leave(64 << 10)
+        again = office.service = other.service = Service(root).started()
+        self.addCleanup(again.running.kill)
+        self.assertEqual([office.send_order(order).text for order in orders], [r.text for r in receipts])
+        self.assertEqual(other.evaluate(user).word, "busy")
+        disk.clear()
+
+        def has_space():
+            return other.evaluate(user).word == "destroyed"
+        wait_until("there is space again", has_space)
+        self.assertEqual(office.evaluate(user).word, "burned")
+        self.assertEqual(stop(again).status, DONE)
 
 
 class Memory:

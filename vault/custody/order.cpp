@@ -127,7 +127,8 @@ Order Order::make(OrderType type, const OrderScope& scope, const VaultId& vault,
     throw Error(Errc::kUsage, type == OrderType::kBurn ? "a burn is for one device, and needs its name"
                                                        : "an order for a device can only be a burn");
   }
-  if (!is_reason(reason)) throw Error(Errc::kUsage, "the reason is longer than 500 bytes (a quote or backslash counts twice), or not UTF-8");
+  if (!is_reason(reason))
+    throw Error(Errc::kUsage, "the reason is longer than 500 bytes (a quote or backslash counts twice), or not UTF-8");
   return {type, scope, vault, now_ms, now_ms + kOrderLifeMs, std::move(reason), random_array<16>()};
 }
 

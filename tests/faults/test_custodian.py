@@ -5,6 +5,7 @@ to the disk loses nothing that it answered; SIGTERM answers everybody and ends.
 
 CASEVAULT_ABUSE: how many abusive requests (10,000 if not given). CASEVAULT_KILLS: at how many places it is killed (24).
 """
+import collections
 import hashlib
 import http.client
 import os
@@ -19,12 +20,13 @@ from nacl.signing import SigningKey
 
 from custody_client import (BASE_POINT, Answer, Enrolled, Service, ask, b64, canonical, nonce, now_ms, sign_request,
                             wait_until)
-from harness import (BUSY, DONE, NO_VAULT, RANDOM, UNDER_STRACE, USAGE, Disk, FaultTest, calls_in, check_sane, has_strace,
-                     in_own_mounts, main, number_from, read, scratch, spread, strace)
+from harness import (BUSY, DONE, NO_VAULT, RANDOM, UNDER_STRACE, USAGE, Disk, FaultTest, calls_in, check_sane, files_of,
+                     has_strace, in_own_mounts, main, number_from, read, scratch, spread, strace)
 
 ABUSE = number_from("CASEVAULT_ABUSE", 10_000)
 KILLS = number_from("CASEVAULT_KILLS", 24)
 GROWTH = 8 << 10  # KiB that a service may have grown by: what its allocator keeps of the busiest moment
+STORE_GROWTH = 1 << 20  # bytes: at most 200 refusals of a vault and hour are logged
 CRLF = b"\r\n"
 DURABLE_CALLS = "pwrite64,fdatasync,fsync,ftruncate,openat,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir"
 
@@ -66,6 +68,7 @@ class AbuseTest(ServiceTest):
         self.office = Enrolled(self.service)
         self.user = self.office.add_user()
         self.stranger = SigningKey.generate()
+        self.counts = collections.Counter()
         self.kept = self.service.connection()
         self.addCleanup(self.kept.close)
         self.spent = canonical(self.office.evaluation(self.user)).encode()
@@ -167,6 +170,7 @@ class AbuseTest(ServiceTest):
         else:
             came = [came]
         self.assertEqual(came, expected, kind.__name__)
+        self.counts[" ".join(map(str, (kind.__name__, *came)))] += 1
 
     def some(self, count):
         for _ in range(count):
@@ -175,21 +179,31 @@ class AbuseTest(ServiceTest):
     def test_abuse_is_refused_and_costs_nothing(self):
         for kind in (*self.CHEAP, *self.ON_CONNECTIONS):
             self.one(kind)
+        descriptors = self.service.descriptors()  # before the slow ones, which on a busy machine are soon sent away
         slow = self.start_slow(200)
         self.some(ABUSE // 10)
-        memory, descriptors = self.service.memory(), self.service.descriptors()
+        memory, store = self.service.memory(), self.store_size()
         self.some(ABUSE - ABUSE // 10 - len(slow))
         for connection in slow:
             self.assertEqual(status_in(read_answers(connection)), 408)
-        self.assertLess(self.service.memory() - memory, GROWTH)
+            self.counts["slow 408"] += 1
+        grown, store_grown = self.service.memory() - memory, self.store_size() - store
+        print(f"{self.counts.total()} refused: {dict(sorted(self.counts.items()))}; memory {memory} KiB, grown by {grown} "
+              f"KiB; store {store} bytes, grown by {store_grown}", flush=True)
+        self.assertGreaterEqual(self.counts.total(), ABUSE)
+        self.assertLess(grown, GROWTH)
+        self.assertLess(store_grown, STORE_GROWTH)
         if descriptors is not None:
-            wait_until("all closed", lambda: self.service.descriptors() <= descriptors - len(slow))
+            wait_until("all closed", lambda: self.service.descriptors() <= descriptors)
         # It still works, and none of it counted as a try or changed anything.
         answer = self.office.evaluate(self.user)
         self.assertEqual((answer.status, answer.json["tries"]), (200, 2))
         result = stop(self.service)
         self.assertEqual(result.status, DONE, str(result))
         self.check_log(result)
+
+    def store_size(self):
+        return sum(os.path.getsize(os.path.join(self.service.data, path)) for path in files_of(self.service.data))
 
     def start_slow(self, count):
         """Connections that begin a request and never end it; each has got to a different place."""

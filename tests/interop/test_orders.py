@@ -70,7 +70,7 @@ class OrdersTest(unittest.TestCase):
 
     def test_lock_by_one_card_at_all_custodians(self):
         done = self.issue(DONE, "lock", 0, "--reason", "обыск \"09:30\"")
-        self.assertEqual(done.stdout.count("412 secrets or machines"), 3)
+        self.assertEqual(done.stdout.count("412 keys or machines"), 3)
         self.assertIn("not confirmed on the machine yet", done.stderr)
         bodies = [self.bodies(server) for server in self.servers]
         self.assertEqual(bodies[0], bodies[1], "one order goes to all unchanged")
@@ -220,7 +220,7 @@ class OrdersTest(unittest.TestCase):
             self.servers[server].machine_says(machine, stage, ["/media/usb"])
             done = self.run_program(DONE, "order", "status", "--card", self.files[0])
             self.assertIn(f"{name[:8]} {words}", done.stdout)
-            self.assertIn("could not reach: /media/usb", done.stderr)
+            self.assertIn("says: /media/usb", done.stderr)
         done = self.run_program(DONE, "order", "status", "--card", self.files[0], "--json")
         orders = [json.loads(line) for line in done.stdout.splitlines() if "machines" in line]
         self.assertEqual([(m["device"], m["confirmed"], m["not_reached"]) for m in orders[0]["machines"]],

@@ -15,6 +15,7 @@
 #include "tests/support/https_server.h"
 #include "vault/custody/order_desk.h"
 #include "vault/custody/share_pile.h"
+#include "vault/custody/shares.h"
 
 namespace casevault {
 namespace {
@@ -216,6 +217,37 @@ TEST_F(CustodyTalk, OneDeadCustodianHindersNobody) {
   }
 }
 
+// Whichever custodian has other shares than it was dealt, alike each time: the slot opens all the same, a wrong
+// passphrase is not told from the lie, and nothing is sealed under it.
+TEST_F(CustodyTalk, OneLiarNeitherHindersNorIsBelieved) {
+  Header header;
+  header.vault_id = vault;
+  const auto deposit = deposit_of_anna();
+  client->deal_user(deposit, owner);
+  const auto right = agreed_slot_key(header, plan, "anna", stretched, *client);
+  const auto opens = [&](const SlotKey& key) { return equal_constant_time(key, right); };
+  const auto slot_key = [&](const PassphraseKey& passphrase) {
+    return custody_slot_key(header, plan, "anna", passphrase, *client, opens);
+  };
+  EXPECT_FALSE(opens(slot_key(PassphraseKey::random()))) << "a wrong passphrase, as all say";
+  for (const auto& seat : plan.custodians) {
+    auto alone = plan;
+    alone.custodians = {seat};
+    alone.threshold = 1;
+    connect(alone)->deal_user(deposit_of_anna(), owner);
+    EXPECT_TRUE(opens(slot_key(stretched)));
+    EXPECT_THAT(thrown_by([&] { slot_key(PassphraseKey::random()); }).what, HasSubstr("contradict each other"));
+    EXPECT_THAT(thrown_by([&] { agreed_slot_key(header, plan, "anna", stretched, *client); }).what,
+                HasSubstr("contradict each other"));
+    client->confirm(anna().id, user);
+    client->deal_user(deposit, owner);
+  }
+  custodians[1]->kill();
+  EXPECT_TRUE(opens(slot_key(stretched)));
+  EXPECT_EQ(thrown_by([&] { agreed_slot_key(header, plan, "anna", stretched, *client); }).code, Errc::kTooFewCustodians)
+      << "two can lie";
+}
+
 TEST_F(CustodyTalk, TwoDeadAreTooMany) {
   client->deal_user(deposit_of_anna(), owner);
   custodians[0]->kill();
@@ -371,7 +403,8 @@ TEST_F(CustodyTalk, LockUnlockDestroy) {
   give(OrderType::kLock);
   auto thrown = thrown_by([&] { client->evaluate(anna(), stretched); });
   EXPECT_EQ(thrown.code, Errc::kCustodiansRefused);
-  EXPECT_EQ(thrown.what, "this vault was locked by an order; it opens again after an unlock order");
+  EXPECT_EQ(thrown.what,
+            "the vault, or this user or case of it, was locked by an order; it opens again after an unlock order");
   EXPECT_THAT(client->standings().front().state, "locked");
   give(OrderType::kUnlock);
   EXPECT_NO_THROW(client->evaluate(anna(), stretched));

@@ -185,7 +185,9 @@ Store::Store(Database database, DatabaseKey key)
 Store::~Store() = default;
 
 std::unique_ptr<Store> Store::open(const Path& data) {
-  if (!is_there(data)) throw Error(Errc::kNoVault, "no custodian was ever served from this folder");
+  if (!is_there(data))
+    throw Error(Errc::kNoVault, "no custodian was ever served from this folder",
+                "the folder is what --data named at: casevault custodian serve");
   auto key = find_store_key(data);
   if (!key) throw Error(Errc::kNoVault, "store.key is missing, which opens store.db");
   return open(data, *std::move(key));

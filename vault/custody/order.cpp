@@ -124,8 +124,11 @@ std::optional<OrderScope> OrderScope::parse(std::string_view text) {
 Order Order::make(OrderType type, const OrderScope& scope, const VaultId& vault, std::string reason,
                   std::int64_t now_ms) {
   if (!fits(type, scope)) {
-    throw Error(Errc::kUsage, type == OrderType::kBurn ? "a burn is for one device, and needs its name"
-                                                       : "an order for a device can only be a burn");
+    throw Error(Errc::kUsage,
+                type == OrderType::kBurn ? "a burn is for one machine, and needs its name"
+                                         : "an order for a machine can only be a burn",
+                type == OrderType::kBurn ? "add --device NAME, as casevault custody status calls it there"
+                                         : "casevault order issue burn --device NAME --card FILE");
   }
   if (!is_reason(reason))
     throw Error(Errc::kUsage, "the reason is longer than 500 bytes (a quote or backslash counts twice), or not UTF-8");

@@ -141,7 +141,8 @@ class Witnesses : public testing::Test {
     return add(old_size, std::move(proof), note, vault.device.key);
   }
   WireAnswer add(std::size_t old_size, std::vector<TreeHash> proof, const SignedNote& note, const SigningKey& device) {
-    return at.send({"POST", "/v1/add-checkpoint", "", WitnessRequest(old_size, std::move(proof), note).encode()}, device);
+    return at.send({"POST", "/v1/add-checkpoint", "", WitnessRequest(old_size, std::move(proof), note).encode()},
+                   device);
   }
   std::string newest_in_confirmation() {
     at.now += kSecondMs;

@@ -351,7 +351,8 @@ class Simulation {
         ++kept;
         if (order.done || expires <= at_.now) continue;
         ++waiting;
-        same += order.statement.at("type") == statement.at("type") && order.statement.at("scope") == statement.at("scope");
+        same +=
+            order.statement.at("type") == statement.at("type") && order.statement.at("scope") == statement.at("scope");
       }
       const bool has_room = !waits || (same == 0 && waiting < 4);
       if (has_room && kept < 64) return {card, "200"};

@@ -41,9 +41,10 @@ constexpr std::array kRefusals{
             "casevault order issue unlock --user NAME --card FILE --card FILE"},
     Refusal{"order", 403,
             "the order is expired, signed with a card that was replaced, or about something unknown there", ""},
-    Refusal{"waiting", 403,
-            "an order of this card, of the same kind or four of other kinds, waits for the signatures of others already",
-            "let them sign that one: casevault order status --card FILE"},
+    Refusal{
+        "waiting", 403,
+        "an order of this card, of the same kind or four of other kinds, waits for the signatures of others already",
+        "let them sign that one: casevault order status --card FILE"},
     Refusal{"token", 403, "the invitation was used already, or is older than seven days",
             "ask for another one: casevault custodian invite"},
     Refusal{"unsigned", 401, "the custodians do not know this machine", kEnrolHint},

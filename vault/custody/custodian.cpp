@@ -78,6 +78,14 @@ void set(Store& store, std::string_view what, const std::string& value) {
   if (!value.empty() && store.text(what) != value) store.set_text(what, value);
 }
 
+void keep(const Path& data, const ServeSettings& settings) {
+  auto store = Store::open(data);
+  set(*store, "name", settings.name);
+  set(*store, "place", settings.place);
+  set(*store, "address", settings.address);
+  store->commit();
+}
+
 Custodian::Identity identity_of(Store& store, const custodian::Keys& keys) {
   const auto pin = store.text("pin");
   if (pin.size() != 32) throw Error(Errc::kDamaged, "store.db: a row is malformed");
@@ -121,7 +129,7 @@ struct Custodian::Parts {
       : lock(std::move(folder_lock)),
         data(folder),
         reserve(folder),
-        core(std::make_unique<Core>(folder, now)),
+        core(std::make_unique<Core>(Store::open(folder), folder, now)),
         identity(identity_of(*core->store, core->keys)) {
     find_space(now);
   }
@@ -148,8 +156,9 @@ struct Custodian::Parts {
   /// What was not committed is undone, also in memory. Nonces stay taken.
   void reopen(std::int64_t now) {
     auto gate = std::move(core->gate);
+    auto key = core->store->key().clone();
     core.reset();
-    core = std::make_unique<Core>(data, now);
+    core = std::make_unique<Core>(Store::open(data, std::move(key)), data, now);
     core->gate = std::move(gate);
     core->is_disk_full = !reserve.is_whole();
     broken = false;
@@ -184,12 +193,12 @@ Custodian Custodian::open(const Path& data, const ServeSettings& settings, std::
     set(*store, "name", name);
     store->commit();
   }
-  {
-    auto store = Store::open(data);
-    set(*store, "name", settings.name);
-    set(*store, "place", settings.place);
-    set(*store, "address", settings.address);
-    store->commit();
+  try {
+    keep(data, settings);
+  } catch (const Error& error) {
+    if (error.code() != Errc::kNoSpace) throw;
+    custodian::Reserve(data).release();
+    keep(data, settings);
   }
   auto parts = std::make_unique<Parts>(std::move(lock), data, now_ms);
   Custodian opened(std::move(parts));

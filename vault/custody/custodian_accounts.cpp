@@ -119,9 +119,9 @@ void remember(Core& core, const Vault& vault, const VerifyKey& device, const Che
   const auto text = signed_by_log_alone(note, NoteVerifier::parse(vault.policy.log));
   core.store->put_witnessed(vault, {{checkpoint.size, checkpoint.root}, text});
   core.write({.action = "witness",
-                   .vault = vault.name(),
-                   .device = device,
-                   .detail = "root=" + to_hex(checkpoint.root) + " size=" + std::to_string(checkpoint.size)});
+              .vault = vault.name(),
+              .device = device,
+              .detail = "root=" + to_hex(checkpoint.root) + " size=" + std::to_string(checkpoint.size)});
 }
 
 }  // namespace

@@ -79,10 +79,10 @@ WireAnswer answer_to(Core& core, const Vault& vault, const Confirmation& confirm
 // of entries nor from their hashes (hence random bytes) which of the two it is.
 void log_calm_or_duress(Core& core, const Vault& vault, const VerifyKey& device, const CustodyId& user, bool duress) {
   core.write({.action = duress ? "duress" : "calm",
-                   .vault = vault.name(),
-                   .device = device,
-                   .id = user,
-                   .detail = to_hex(random_array<16>())});
+              .vault = vault.name(),
+              .device = device,
+              .id = user,
+              .detail = to_hex(random_array<16>())});
 }
 
 }  // namespace
@@ -130,10 +130,10 @@ WireAnswer confirm(Core& core, const Request& request) {
   take_confirmation(scope, ask.by.stamp, core.now);
   core.store->put_scope(vault.key, ask.id, scope);
   core.write({.action = "confirm",
-                   .vault = vault.name(),
-                   .device = signer.key,
-                   .id = ask.id,
-                   .detail = "unconfirmed=" + std::to_string(scope.confirmed.unconfirmed)});
+              .vault = vault.name(),
+              .device = signer.key,
+              .id = ask.id,
+              .detail = "unconfirmed=" + std::to_string(scope.confirmed.unconfirmed)});
   if (by == Confirmed::kByDuress) lock_for_duress(vault, ask.id);
   log_calm_or_duress(core, vault, signer.key, ask.id, by == Confirmed::kByDuress);
   core.store->put_vault(vault);

@@ -23,8 +23,8 @@ std::string detail_of(const Sha256Digest& order, std::size_t affected) {
 
 }  // namespace
 
-Core::Core(const Path& data, std::int64_t now)
-    : store(Store::open(data)),
+Core::Core(std::unique_ptr<Store> opened, const Path& data, std::int64_t now)
+    : store(std::move(opened)),
       keys(store->keys()),
       log(Log::open(*store, keys.sign)),
       tombstones(Tombstones::open(data, store->tombstone_key().clone())),
@@ -127,9 +127,9 @@ void Core::finish_order(Vault& vault, Order& order, std::int64_t at) {
   order.receipt = to_json(receipt).dump();
   store->put_order(vault.key, hash, order);
   write({.action = to_string(order.terms.type),
-              .vault = vault.name(),
-              .id = order.terms.kind ? std::optional(order.terms.id) : std::nullopt,
-              .detail = detail_of(hash, effect.affected)});
+         .vault = vault.name(),
+         .id = order.terms.kind ? std::optional(order.terms.id) : std::nullopt,
+         .detail = detail_of(hash, effect.affected)});
   news.insert(vault.id);
 }
 

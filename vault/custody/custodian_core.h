@@ -22,8 +22,8 @@ struct Request {
 /// What a custodian is made of, and the steps that its endpoints have in common. What is in memory and what is in the
 /// store's open transaction always say the same, except between the lines of one function.
 struct Core {
-  /// @pre Store::is_there(data), and nobody else serves it.
-  Core(const Path& data, std::int64_t now);
+  /// @pre nobody else serves it.
+  Core(std::unique_ptr<Store> store, const Path& data, std::int64_t now);
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
@@ -40,8 +40,8 @@ struct Core {
   // ---- Who asks, for what. They throw Refusal.
   CheckedSignature signer(const Request& request) const;
   void require_to(const VerifyKey& to) const;
-  /// The vault of this id that is theirs who signed with `key`, by what it knows of them. 401 when there is one, but it is
-  /// of others, 403 when it was destroyed, 404 when there is none.
+  /// The vault of this id that is theirs who signed with `key`, by what it knows of them. 401 when there is one, but it
+  /// is of others, 403 when it was destroyed, 404 when there is none.
   using IsTheirs = bool (*)(const Vault& vault, const VerifyKey& key);
   Vault& find_vault(const VaultId& id, const VerifyKey& key, IsTheirs is_theirs);
   /// The same, and looks at its lease.

@@ -23,7 +23,8 @@ const Secret* find_secret(const Vault& vault, const CustodyId& id, const SecretN
 
 std::uint32_t newest_version(const Vault& vault, const CustodyId& id) {
   const auto scope = vault.scopes.find(id);
-  return scope == vault.scopes.end() || scope->second.secrets.empty() ? 0 : scope->second.secrets.rbegin()->first.version;
+  return scope == vault.scopes.end() || scope->second.secrets.empty() ? 0
+                                                                      : scope->second.secrets.rbegin()->first.version;
 }
 
 void require_users_put(const Vault& vault, const Put& put, const VerifyKey& by) {
@@ -197,11 +198,11 @@ WireAnswer deposit(Core& core, const Request& request) {
   const auto touched = touched_by(ask);
   store_scopes(core, vault, touched);
   core.write({.action = "deposit",
-                   .vault = vault.name(),
-                   .device = signer.key,
-                   .id = touched.size() == 1 ? std::optional(*touched.begin()) : std::nullopt,
-                   .detail = "deleted=" + std::to_string(ask.deletes.size()) +
-                             " put=" + std::to_string(ask.puts.size()) + " statement=" + to_hex(ask.by.stamp.hash)});
+              .vault = vault.name(),
+              .device = signer.key,
+              .id = touched.size() == 1 ? std::optional(*touched.begin()) : std::nullopt,
+              .detail = "deleted=" + std::to_string(ask.deletes.size()) + " put=" + std::to_string(ask.puts.size()) +
+                        " statement=" + to_hex(ask.by.stamp.hash)});
   return answer;
 }
 

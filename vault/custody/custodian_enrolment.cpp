@@ -71,9 +71,9 @@ void set_policy(Core& core, Vault& vault, const WireStatement& text, const Polic
   core.write({.action = action, .vault = vault.name(), .device = device, .detail = detail_of(policy)});
   if (!is_new_log) return;
   core.write({.action = "witness",
-                   .vault = vault.name(),
-                   .device = device,
-                   .detail = "log=" + to_hex(sha256(as_bytes(policy.log)))});
+              .vault = vault.name(),
+              .device = device,
+              .detail = "log=" + to_hex(sha256(as_bytes(policy.log)))});
 }
 
 void require_new_vault(const Core& core, const EnrolRequest& ask) {
@@ -105,11 +105,11 @@ Vault& make_vault(Core& core, const EnrolRequest& ask) {
 // Enrolled by the same people: one of its owners asks, and names the one whose policy is in force.
 bool is_theirs(const Vault& vault, const EnrolRequest& ask) {
   const auto& owners = ask.policy.owners;
-  return is_owner(vault, ask.policy_text.by) &&
-         std::ranges::find(owners, vault.policy_text.by) != owners.end();
+  return is_owner(vault, ask.policy_text.by) && std::ranges::find(owners, vault.policy_text.by) != owners.end();
 }
 
-/// The present vault where there is one, checked; nullptr for a new one, checked too: another of the same id may be here.
+/// The present vault where there is one, checked; nullptr for a new one, checked too: another of the same id may be
+/// here.
 Vault* find_for_enrolment(Core& core, const EnrolRequest& ask) {
   Vault* present = nullptr;
   for (auto* vault : vaults_named(core.vaults, ask.policy.vault)) {
@@ -168,7 +168,8 @@ Vault& vault_for_new_device(Core& core, const VaultId& id) {
   std::vector<Vault*> open;
   std::ranges::copy_if(named, std::back_inserter(open),
                        [](const Vault* vault) { return vault->state != State::kDestroyed; });
-  if (open.size() > 1) refuse(409, "conflict", "more than one vault of this id is here: an owner has to add the device");
+  if (open.size() > 1)
+    refuse(409, "conflict", "more than one vault of this id is here: an owner has to add the device");
   if (!open.empty()) {
     core.look_at_lease(*open.front());
     return *open.front();
@@ -218,10 +219,10 @@ WireAnswer change_policy(Core& core, const Request& request) {
     store_devices(core, vault, *std::move(devices));
     vault.devices_stamp = ask.devices->by.stamp;
     core.write({.action = "device",
-                     .vault = vault.name(),
-                     .device = signer.key,
-                     .detail = "added=" + std::to_string(ask.devices->add.size()) +
-                               " removed=" + std::to_string(ask.devices->remove.size())});
+                .vault = vault.name(),
+                .device = signer.key,
+                .detail = "added=" + std::to_string(ask.devices->add.size()) +
+                          " removed=" + std::to_string(ask.devices->remove.size())});
   }
   core.store->put_vault(vault);
   return done_at(vault.id, core.now);
@@ -241,9 +242,11 @@ WireAnswer enrol_device(Core& core, const Request& request) {
 
   if (is_new) core.add_device(vault, {ask.device.id, ask.device.key, 0});
   core.store->use_invitation(token.hash, token.use, core.now);
-  core.log.append(
-      {.action = "device", .vault = vault.name(), .device = signer.key, .id = ask.device.id, .detail = "added=1 removed=0"},
-      core.now);
+  core.write({.action = "device",
+              .vault = vault.name(),
+              .device = signer.key,
+              .id = ask.device.id,
+              .detail = "added=1 removed=0"});
   return done_at(vault.id, core.now);
 }
 

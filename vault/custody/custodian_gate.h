@@ -15,8 +15,8 @@ class RequestGate {
 
   /// Who signed it: still to be compared with who may. @throws Refusal 401: unsigned, signature, time.
   CheckedSignature check(const WireRequest& request, const WireSignature* signature, std::int64_t now) const;
-  /// Takes the nonce, for requests of those who may: others get no memory here. `of`: the vault, or whoever else may make
-  /// only so many requests in a short time, without those of others counting.
+  /// Takes the nonce, for requests of those who may: others get no memory here. `of`: the vault, or whoever else may
+  /// make only so many requests in a short time, without those of others counting.
   /// @throws Refusal: 401 replay, 503 busy when there are too many of it to remember.
   void take_nonce(const ByteArray<16>& of, const CheckedSignature& signature, std::int64_t now);
 
@@ -27,7 +27,7 @@ class RequestGate {
   };
   using Marks = std::unordered_set<Mark, FirstBytes>;
   static constexpr std::size_t kMaxNonces = 100'000;  // of one vault
-  static constexpr std::int64_t kSlot = 60;  // seconds of `created` that are forgotten together
+  static constexpr std::int64_t kSlot = 60;           // seconds of `created` that are forgotten together
 
   void forget_old(std::int64_t now);
 

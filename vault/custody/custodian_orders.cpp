@@ -183,11 +183,10 @@ WireAnswer take_order(Core& core, const Request& request) {
   if (is_news) {
     core.store->put_order(vault.key, hash, order);
     core.write({.action = "order",
-                     .vault = vault.name(),
-                     .detail = "have=" + std::to_string(order.signatures.size()) +
-                               " need=" + std::to_string(signatures_needed(vault.policy, order.terms.type)) +
-                               " order=" + to_hex(hash),
-                     .outcome = "waiting"});
+                .vault = vault.name(),
+                .detail = "have=" + std::to_string(order.signatures.size()) + " need=" +
+                          std::to_string(signatures_needed(vault.policy, order.terms.type)) + " order=" + to_hex(hash),
+                .outcome = "waiting"});
   }
   return waiting_receipt(core, vault, order, hash);
 }
@@ -225,10 +224,10 @@ WireAnswer take_receipt(Core& core, const Request& request) {
   if (order.guard_receipts.emplace(stage, ask.text).second) {
     core.store->put_guard_receipt(vault.key, ask.order, stage, ask.text);
     core.write({.action = "receipt",
-                     .vault = vault.name(),
-                     .device = signer.key,
-                     .detail = "order=" + to_hex(ask.order),
-                     .outcome = order.guard_receipts.find(stage)->first.second});
+                .vault = vault.name(),
+                .device = signer.key,
+                .detail = "order=" + to_hex(ask.order),
+                .outcome = order.guard_receipts.find(stage)->first.second});
   }
   return answer_of({{"time", core.now}});
 }

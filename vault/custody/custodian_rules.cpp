@@ -236,7 +236,8 @@ void choose_bringer(const Vault& vault, const OrderTerms& terms, std::vector<Car
   for (auto signature = signatures.begin(); signature != signatures.end(); ++signature) {
     const auto brought = brought_by(vault, signature->card, terms, now);
     const bool has_room = !waits || (!brought.same_waits && brought.waiting < kMaxWaitingOrders);
-    if (has_room && brought.kept < kMaxOpenOrders) return void(std::rotate(signatures.begin(), signature, signature + 1));
+    if (has_room && brought.kept < kMaxOpenOrders)
+      return void(std::rotate(signatures.begin(), signature, signature + 1));
     waits_already |= !has_room;
   }
   if (!waits_already) refuse(429, "rate", "this card has brought too many orders in the last days");
@@ -283,7 +284,7 @@ std::vector<const Order*> orders_in_turn(const Vault& vault, std::int64_t now) {
   std::vector<const Order*> orders;
   for (const auto& [hash, order] : vault.orders) orders.push_back(&order);
   const auto newness = [&](const Order* order) {
-    return std::tuple(order->is_done(), !order->is_done() && !is_waiting(*order, now), -order->done,
+    return std::tuple(order->is_done(), !order->is_done() && !is_waiting(*order, now),
                       -static_cast<std::int64_t>(order->number), -order->terms.issued);
   };
   std::ranges::sort(orders, {}, newness);

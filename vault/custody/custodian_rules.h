@@ -6,9 +6,10 @@
 namespace casevault::custodian {
 
 inline constexpr std::int64_t kMaxOrderAheadMs = 24 * 3'600'000LL;  // phones have wrong clocks
-inline constexpr std::int64_t kOrderKeptMs = 24 * 3'600'000LL;      // one that lapsed, so that nobody brings many short ones
-inline constexpr std::size_t kMaxOpenOrders = 64;                   // brought by one card and kept: done or waiting
-inline constexpr std::size_t kMaxWaitingOrders = 4;                 // brought by one card
+inline constexpr std::int64_t kOrderKeptMs =
+    24 * 3'600'000LL;                                // one that lapsed, so that nobody brings many short ones
+inline constexpr std::size_t kMaxOpenOrders = 64;    // brought by one card and kept: done or waiting
+inline constexpr std::size_t kMaxWaitingOrders = 4;  // brought by one card
 
 // ---- States.
 /// The lease: true when the vault has just become locked by it. A sign of life in the future counts as one of now.
@@ -55,8 +56,8 @@ void require_valid(const Vault& vault, const OrderTerms& terms, std::int64_t now
 /// 403 unless all are of cards of this vault and right.
 void require_card_signatures(const Vault& vault, const std::string& statement,
                              const std::vector<CardSignature>& signatures);
-/// Puts that signature first whose card may bring a new order: 403 (waiting) when an order of each has to wait and one of
-/// this type and scope, or too many of others, waits already; 429 (rate) when each has brought too many. So one card
+/// Puts that signature first whose card may bring a new order: 403 (waiting) when an order of each has to wait and one
+/// of this type and scope, or too many of others, waits already; 429 (rate) when each has brought too many. So one card
 /// cannot use up the room of another.
 void choose_bringer(const Vault& vault, const OrderTerms& terms, std::vector<CardSignature>& signatures,
                     std::int64_t now);
@@ -77,8 +78,8 @@ struct Effect {
 /// Carries it out and gives it its number. A scope or device that is not known here is made, in its final state: only
 /// tombstones tell of such.
 Effect carry_out(Vault& vault, Order& order, std::int64_t now);
-/// Orders as they are shown: of each card that brought some the newest that waits and the newest that was done, then the
-/// second ones, and so on, so that those of one card hide nobody else's. Each time those that wait come first.
+/// Orders as they are shown: of each card that brought some the newest that waits and the newest that was done, then
+/// the second ones, and so on, so that those of one card hide nobody else's. Each time those that wait come first.
 std::vector<const Order*> orders_in_turn(const Vault& vault, std::int64_t now);
 /// Orders to forget: lapsed long ago, and the oldest expired ones where there are very many.
 std::vector<Sha256Digest> outdated_orders(const Vault& vault, std::int64_t now);

@@ -171,15 +171,16 @@ struct Store::Statements {
         witnessed(d.prepare("SELECT size, root, note FROM witnessed WHERE key = ?")),
         put_witnessed(d.prepare("INSERT OR REPLACE INTO witnessed(key, size, root, note) VALUES(?, ?, ?, ?)")) {}
 
-  Statement get_own, put_own, put_vault, put_seen, put_device, erase_device, put_scope, erase_scope, put_order, erase_order,
-      erase_guard_receipts, put_guard_receipt, put_secret, put_duress, scalar, erase_secret, erase_secrets_of_scope,
-      erase_secrets, put_invitation, invitation, use_invitation, erase_invitations, append_log, log_entries, log_of,
-      head, put_head, witnessed, put_witnessed;
+  Statement get_own, put_own, put_vault, put_seen, put_device, erase_device, put_scope, erase_scope, put_order,
+      erase_order, erase_guard_receipts, put_guard_receipt, put_secret, put_duress, scalar, erase_secret,
+      erase_secrets_of_scope, erase_secrets, put_invitation, invitation, use_invitation, erase_invitations, append_log,
+      log_entries, log_of, head, put_head, witnessed, put_witnessed;
 };
 
-Store::Store(Database database, const DatabaseKey& key)
-    : database_(std::move(database)),
-      tombstone_key_(derive_key<TombstoneKey>(key, "casevault/v1/custodian-tombstones")),
+Store::Store(Database database, DatabaseKey key)
+    : key_(std::move(key)),
+      database_(std::move(database)),
+      tombstone_key_(derive_key<TombstoneKey>(key_, "casevault/v1/custodian-tombstones")),
       sql_(std::make_unique<Statements>(database_)) {}
 Store::~Store() = default;
 
@@ -187,9 +188,14 @@ std::unique_ptr<Store> Store::open(const Path& data) {
   if (!is_there(data))
     throw Error(Errc::kNoVault, "no custodian was ever served from this folder",
                 "the folder is what --data named at: casevault custodian serve");
-  const auto key = find_store_key(data);
+  auto key = find_store_key(data);
   if (!key) throw Error(Errc::kNoVault, "store.key is missing, which opens store.db");
-  return std::unique_ptr<Store>(new Store(Database::open(store_path(data), *key, kSchemaVersion), *key));
+  return open(data, *std::move(key));
+}
+
+std::unique_ptr<Store> Store::open(const Path& data, DatabaseKey key) {
+  auto database = Database::open(store_path(data), key, kSchemaVersion);
+  return std::unique_ptr<Store>(new Store(std::move(database), std::move(key)));
 }
 
 // The keys are made before the database has a name that `open` looks for, so that none is ever without them.
@@ -201,7 +207,7 @@ std::unique_ptr<Store> Store::create(const Path& data, std::string_view name, st
   remove_file(unfinished);
   remove_file(journal);
   {
-    Store store(Database::create(unfinished, *key, kSchema, kSchemaVersion), *key);
+    Store store(Database::create(unfinished, *key, kSchema, kSchemaVersion), key->clone());
     store.make_keys(name, now_ms);
     store.put_head({0, merkle_empty_root()}, now_ms);
     store.commit();
@@ -514,7 +520,9 @@ std::optional<Store::Witnessed> Store::witnessed(const Vault& vault) {
 }
 
 void Store::put_witnessed(const Vault& vault, const Witnessed& witnessed) {
-  auto& row = writing(sql_->put_witnessed).bind(1, std::string_view(name_of_log(vault))).bind(2, signed_number(witnessed.head.size));
+  auto& row = writing(sql_->put_witnessed)
+                  .bind(1, std::string_view(name_of_log(vault)))
+                  .bind(2, signed_number(witnessed.head.size));
   row.bind(3, ByteView(witnessed.head.root)).bind(4, std::string_view(witnessed.note)).run();
 }
 

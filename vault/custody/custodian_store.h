@@ -31,6 +31,9 @@ class Store {
   /// Keyed by `store.key` in the folder of systemd credentials where that has one, else by the one in `data`.
   /// @throws Error{kNoVault} when nothing was made there yet.
   static std::unique_ptr<Store> open(const Path& data);
+  /// The same once more, by its key: inside the sandbox credentials are out of reach. @pre the former one is gone
+  static std::unique_ptr<Store> open(const Path& data, DatabaseKey key);
+  const DatabaseKey& key() const { return key_; }
   /// With the custodian's keys, and `store.key` where there is none yet. @pre !is_there(data)
   static std::unique_ptr<Store> create(const Path& data, std::string_view name, std::int64_t now_ms);
   static bool is_there(const Path& data);
@@ -108,7 +111,7 @@ class Store {
   void commit();
 
  private:
-  Store(Database database, const DatabaseKey& key);
+  Store(Database database, DatabaseKey key);
   void make_keys(std::string_view name, std::int64_t now_ms);
   Statement& writing(Statement& statement);
 
@@ -119,6 +122,7 @@ class Store {
   void load_orders(const ByKey& vaults);
   void load_guard_receipts(const ByKey& vaults);
 
+  DatabaseKey key_;
   Database database_;
   TombstoneKey tombstone_key_;
   struct Statements;

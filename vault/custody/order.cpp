@@ -130,7 +130,8 @@ Order Order::make(OrderType type, const OrderScope& scope, const VaultId& vault,
                 type == OrderType::kBurn ? "add --device NAME, as casevault custody status calls it there"
                                          : "casevault order issue burn --device NAME --card FILE");
   }
-  if (!is_reason(reason)) throw Error(Errc::kUsage, "the reason is longer than 500 bytes (a quote or backslash counts twice), or not UTF-8");
+  if (!is_reason(reason))
+    throw Error(Errc::kUsage, "the reason is longer than 500 bytes (a quote or backslash counts twice), or not UTF-8");
   return {type, scope, vault, now_ms, now_ms + kOrderLifeMs, std::move(reason), random_array<16>()};
 }
 

@@ -13,9 +13,9 @@ namespace casevault {
 // /v1/orders" and "GET /v1/orders". What comes from outside throws Error{kDamaged} where it is not exactly as it
 // should be.
 
-inline constexpr std::size_t kMaxOrderReason = 500;                   // bytes, as they stand in JSON
-inline constexpr std::size_t kMaxOrderPages = 16;                     // of one custodian: the first ones have the newest
-inline constexpr std::size_t kMaxOrdersShown = 1'000;                 // in one answer of a custodian
+inline constexpr std::size_t kMaxOrderReason = 500;    // bytes, as they stand in JSON
+inline constexpr std::size_t kMaxOrderPages = 16;      // of one custodian: the first ones have the newest
+inline constexpr std::size_t kMaxOrdersShown = 1'000;  // in one answer of a custodian
 inline constexpr std::int64_t kOrderLifeMs = 3 * 24 * 3600 * 1000LL;  // of ours: time for a second card elsewhere
 
 enum class OrderType { kLock, kUnlock, kDestroy, kBurn };

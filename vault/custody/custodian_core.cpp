@@ -76,8 +76,8 @@ void Core::finish_order(Vault& vault, Order& order, std::int64_t at) {
   const auto effect = carry_out(vault, order, at);
   if (effect.vault_changed) store->put_vault(vault);
   if (effect.erase_all) store->erase_secrets(vault.id);
-  if (effect.scope) store->put_scope(vault.id, *effect.scope, vault.scopes.at(*effect.scope));
-  if (effect.erase_scope) store->erase_secrets(vault.id, *effect.scope);
+  for (const auto& id : effect.scopes) store->put_scope(vault.id, id, vault.scopes.at(id));
+  if (effect.erase_scope) store->erase_secrets(vault.id, effect.scopes.front());
   if (effect.device) store->put_device(vault.id, vault.devices.at(*effect.device));
   const auto receipt = signed_by(*this, kReceiptDomain,
                                  {{"affected", effect.affected},

@@ -57,6 +57,16 @@ bool require_next_policy(const Core& core, const Vault& vault, const WireStateme
   return true;
 }
 
+// What waited for cards that are no more is over.
+void void_orders(Core& core, Vault& vault, const Policy& policy) {
+  for (const auto& hash : voided_orders(vault, policy)) {
+    vault.orders.erase(hash);
+    core.store->erase_order(vault.id, hash);
+    core.log.append({.action = "order", .vault = vault.id, .detail = "order=" + to_hex(hash), .outcome = "void"},
+                    core.now);
+  }
+}
+
 // A sign of life too: a lease begins now.
 void set_policy(Vault& vault, const WireStatement& text, const Policy& policy, std::int64_t now) {
   vault.seen = now;
@@ -140,6 +150,7 @@ WireAnswer enrol(Core& core, const Request& request) {
   if (token.used != 0) return done_at(ask.policy.vault, token.used);
 
   auto& vault = present != nullptr ? *present : make_vault(core, ask);
+  void_orders(core, vault, ask.policy);
   set_policy(vault, ask.policy_text, ask.policy, core.now);
   core.store->put_vault(vault);
   core.add_device(vault, {ask.device.id, ask.device.key, 0});
@@ -163,6 +174,7 @@ WireAnswer change_policy(Core& core, const Request& request) {
   auto devices = ask.devices ? require_device_change(core, vault, *ask.devices) : std::nullopt;
 
   if (new_policy) {
+    void_orders(core, vault, ask.policy->second);
     set_policy(vault, ask.policy->first, ask.policy->second, core.now);
     core.log.append({.action = "policy", .vault = vault.id, .device = signer.key, .detail = detail_of(vault.policy)},
                     core.now);

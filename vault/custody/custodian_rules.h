@@ -30,7 +30,9 @@ bool require_newer(const Stamp& in_force, const Stamp& statement, std::int64_t n
 void require_fresh(const Stamp& statement, std::int64_t now);
 
 // ---- Policies and devices.
-/// 409 when cards or quorum are to change while an order waits for signatures.
+/// Orders that wait and are signed only by cards that `policy` does not have: a new policy is the end of them.
+std::vector<Sha256Digest> voided_orders(const Vault& vault, const Policy& policy);
+/// 409 when cards or quorum are to change while an order waits for signatures that a card which stays has signed.
 void require_replaceable(const Vault& vault, const Policy& policy, std::int64_t now);
 /// 403 for a burned key or id, 409 for an id or key that is taken otherwise or when there are too many. False when just
 /// this device is there.
@@ -63,8 +65,8 @@ struct Effect {
   std::size_t affected = 0;  // secrets whose state changed; for burn, devices
   bool vault_changed = false;
   bool erase_all = false;           // every secret of the vault
-  std::optional<CustodyId> scope;   // changed
-  bool erase_scope = false;         // every secret of it
+  std::vector<CustodyId> scopes;    // changed
+  bool erase_scope = false;         // every secret of the one that changed
   std::optional<CustodyId> device;  // changed
 };
 /// Carries it out and gives it its number. A scope or device that is not known here is made, in its final state: only

@@ -77,9 +77,10 @@ struct Confirmation {
 struct Scope {
   ScopeKind kind = ScopeKind::kCase;
   State state = State::kActive;
-  std::uint32_t tries = 0;  // unconfirmed evaluations
-  std::int64_t since = 0;   // the first of them, Unix milliseconds
-  Stamp stamp;              // of the newest deposit
+  std::uint32_t tries = 0;   // unconfirmed evaluations since the last unlock order
+  std::uint32_t lifted = 0;  // those before it: no hindrance any more, but not to be forgotten
+  std::int64_t since = 0;    // the first of them all, Unix milliseconds
+  Stamp stamp;               // of the newest deposit
   Confirmation confirmed;
   std::map<SecretName, Secret> secrets;
 };

@@ -740,8 +740,11 @@ TEST_F(EnrolledVault, ProvesWhatItWasAsked) {
             (std::vector<std::string>{"enrol ok", "deposit ok", "evaluate ok", "release ok", "release unknown"}));
   EXPECT_EQ(account.at("next"), 0);
   EXPECT_EQ(account.at("secrets"), (Json{{"case", 2}, {"user", 1}}));
+  EXPECT_EQ(account.at("state"), "active");
+  EXPECT_EQ(account.at("threshold"), 2);
+  EXPECT_EQ(vault.account(vault.cards[0]).at("entries"), account.at("entries"));
   EXPECT_EQ(word(at.get("/v1/statement", "?first=0&from=0&to=" + at.to() + "&until=9&vault=" + hex(vault.id),
-                        vault.cards[0])),
+                        SigningKey::random())),
             "401 signature");
 }
 

@@ -737,6 +737,8 @@ TEST_F(Liar, StatementsAreOfTheLog) {
                             {"next", 0},
                             {"nonce", std::string(32, '0')},
                             {"secrets", {{"case", 1}, {"user", 1}}},
+                            {"state", "active"},
+                            {"threshold", 2},
                             {"time", 9},
                             {"until", 10},
                             {"vault", std::string(32, '0')}};
@@ -765,6 +767,8 @@ TEST_F(Liar, StatementsAreOfTheLog) {
            {"next", 2},
            {"next", -1},
            {"secrets", nlohmann::json::object()},
+           {"state", "open"},
+           {"threshold", 0},
            {"until", 11},
            {"vault", std::string(32, '1')},
            {"more", 0}}) {

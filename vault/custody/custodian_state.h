@@ -142,7 +142,7 @@ bool is_card(const Vault& vault, const VerifyKey& key);
 /// The user of whom this is a user key on file; nullptr when there is none.
 const Scope* find_user(const Vault& vault, const VerifyKey& key);
 std::size_t count_secrets(const Vault& vault);
-/// Users or cases that have a secret here.
+/// Users or cases that have a secret here, or had one that an order destroyed.
 std::size_t count_scopes(const Vault& vault, ScopeKind kind);
 
 }  // namespace casevault::custodian

@@ -64,6 +64,16 @@ void report_progress(Invocation& call, const CustodyProgress& progress) {
     call.out().note("re-keyed when somebody who may add to them next does: " +
                     joined(names_of(progress.cases_waiting)));
   }
+  for (const auto& waiting : progress.to_forget) {
+    call.out().note("to be deleted at " + joined(waiting.custodians) +
+                    " when an owner next unlocks and reaches all of them, what they kept of: " + joined(waiting.of));
+  }
+}
+
+nlohmann::ordered_json to_json(const std::vector<StillToForget>& waiting) {
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& some : waiting) list.push_back({{"custodians", some.custodians}, {"of", some.of}});
+  return list;
 }
 
 int run_enroll(Invocation& call) {
@@ -120,7 +130,8 @@ int run_status(Invocation& call) {
                        {"lease_hours", account.lease_hours},
                        {"device", account.device},
                        {"users_waiting", account.progress.users_waiting},
-                       {"cases_waiting", names_of(account.progress.cases_waiting)}});
+                       {"cases_waiting", names_of(account.progress.cases_waiting)},
+                       {"to_forget", to_json(account.progress.to_forget)}});
     return 0;
   }
   if (account.threshold == 0) {

@@ -299,7 +299,7 @@ TEST_F(CustodyTalk, WhatIsDeletedIsGone) {
             }).code,
             Errc::kCustodiansRefused)
       << "all or none";
-  client->delete_user(anna(), owner);
+  client->delete_users({anna()}, owner);
   EXPECT_EQ(thrown_by([&] { client->evaluate(anna(), stretched); }).code, Errc::kWrongPassphrase);
 }
 

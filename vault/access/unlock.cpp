@@ -29,10 +29,16 @@ bool is_file_or_missing(const Path& path) {
   return !std::filesystem::exists(status) || std::filesystem::is_regular_file(status);
 }
 
+CatalogKey key_of_handover(const HandedOver& handed, const Header& header, const Environment& environment) {
+  if (!handed.is_half) return handed.key.clone();
+  return whole_key(handed, header.vault_id, release_handover_share(header, environment, handed.epoch));
+}
+
 /// The key that the catalogue as it lies there wants: the slot's, or one handed over since. nullopt: this user has
 /// none. A handover whose catalogue never came into place (a crash) is left alone: the file decides.
-std::optional<CatalogAccess> find_catalog_key(const Path& folder, const VaultId& vault, const SlotContents& slot,
-                                              const Identity& identity) {
+std::optional<CatalogAccess> find_catalog_key(const Path& folder, const Header& header, const SlotContents& slot,
+                                              const Identity& identity, const Environment& environment) {
+  const auto& vault = header.vault_id;
   const auto path = folder / "catalog.db";
   if (slot.catalog_epoch > 0 && Catalog::is_keyed_by(path, slot.catalog_key, slot.catalog_epoch, vault)) {
     return CatalogAccess{slot.catalog_key.clone(), slot.catalog_epoch, std::nullopt};
@@ -45,8 +51,8 @@ std::optional<CatalogAccess> find_catalog_key(const Path& folder, const VaultId&
     auto handed = file ? find_handover(vault, *file, identity) : std::nullopt;
     if (!handed || handed->epoch != epoch) continue;
     handed_any = true;
-    if (!Catalog::is_keyed_by(path, handed->key, epoch, vault)) continue;
-    auto key = handed->key.clone();
+    auto key = key_of_handover(*handed, header, environment);
+    if (!Catalog::is_keyed_by(path, key, epoch, vault)) continue;
     return CatalogAccess{std::move(key), epoch, std::move(handed)};
   }
   const bool rotated_without_me = slot.catalog_epoch > 0 && !epochs.empty() && epochs.front() > slot.catalog_epoch;
@@ -200,7 +206,7 @@ std::unique_ptr<SessionParts> open_session(const Path& folder, const Header& hea
   const auto& slot = found.front().contents;
   Identity identity{slot.user, SigningKey::from_seed(slot.signing_seed.clone()),
                     BoxKeyPair::from_secret(slot.box_secret.clone())};
-  auto catalog_access = find_catalog_key(folder, header.vault_id, slot, identity);
+  auto catalog_access = find_catalog_key(folder, header, slot, identity, environment);
   if (!catalog_access) {
     throw Error(Errc::kNotAllowed,
                 slot.catalog_epoch == 0 ? "you were not let in yet" : "you were removed from this vault",
@@ -377,6 +383,7 @@ SlotAccess find_slot_access(const Path& folder, const Header& header, const Envi
       access.custody_epoch = plan->epoch;
     } catch (const Error& error) {
       if (std::next(plan) != header.custody.rend()) continue;
+      if (access.custody_epoch > 0 && error.code() == Errc::kWrongPassphrase) break;  // the newer ones knew the user
       log_failure(folder, header, environment, user, error.code());
       throw;
     }

@@ -87,10 +87,12 @@ class CustodyClient {
   void deal_user(const UserDeposit& deposit, const SigningKey& by);
   /// Deals `secret` among the custodians. Returns the commitment.
   Element deal_case(const SecretName& name, const Scalar& secret, const SigningKey& by);
+  /// The half of the catalogue key that custodians hold; by an owner.
+  void deal_handover(const SecretName& name, const Scalar& secret, const SigningKey& owner);
   /// All must take it: else enough may be left to put it together.
   void delete_shares(const std::vector<SecretName>& cases, const SigningKey& owner);
   /// Both types; all must take it.
-  void delete_user(const SecretName& name, const SigningKey& owner);
+  void delete_users(const std::vector<SecretName>& users, const SigningKey& owner);
   /// Signed by the user, about the user's own secrets. All must take it.
   void set_duress(const SecretName& name, const VerifyKey& duress, const SigningKey& user);
 

@@ -117,7 +117,8 @@ int run_status(Invocation& call) {
                          {"place", custodian.place},
                          {"address", custodian.address},
                          {"reached", custodian.reached},
-                         {"state", custodian.state}});
+                         {"state", custodian.state},
+                         {"silence_locks_at", iso_time_or_empty(custodian.silence_ms)}});
       continue;
     }
     table.add({custodian.name, custodian.place, custodian.address, custodian.state});

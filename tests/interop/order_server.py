@@ -233,7 +233,7 @@ class OrderServer:
         asked = dict(urllib.parse.parse_qsl(query))
         if match[3] not in self.cards or asked != {"to": self.name, "vault": self.vault}:
             return self.refuse(404, "unknown")
-        return 200, self.shown_instead or canonical({"orders": self.standings(), "state": self.state})
+        return 200, self.shown_instead or canonical({"orders": self.standings(), "silence": 0, "state": self.state})
 
     def standings(self):
         out = []

@@ -265,6 +265,7 @@ std::unique_ptr<SessionParts> open_decoy(const Path& folder, const Header& heade
   auto parts = open_session(spare, inner, environment, {access.user, std::move(decoy.contents.spare), 0, std::nullopt},
                             std::move(inner_slots));
   parts->place = folder;
+  parts->keys.around = Around{header, {}};
   parts->alarm = SigningKey::from_seed(std::move(decoy.contents.alarm));
   return parts;
 }
@@ -319,15 +320,17 @@ bool can_wait(const Error& error) {
   return std::ranges::find(kWaiting, error.code()) != kWaiting.end();
 }
 
-/// `own`: how many evaluations this unlocking took itself. Nothing is logged where `in_log` is false.
+/// `own`: how many evaluations this unlocking took itself. In a decoy nothing is logged.
 void confirm_unlocking(Session& session, CustodyClient& custodians, const CustodyId& id, const SigningKey& key,
-                       std::uint64_t own, bool in_log) {
+                       std::uint64_t own) {
   try {
-    const auto tries = custodians.confirm(id, key);
-    if (in_log) check_witnessed(session, tries.checkpoints);
+    auto tries = custodians.confirm(id, key);
+    auto& around = session.keys().around;
+    if (!around) check_witnessed(session, tries.checkpoints);
+    if (around) around->checkpoints = std::move(tries.checkpoints);
     if (tries.unconfirmed <= own) return;
     const auto count = std::to_string(tries.unconfirmed - own);
-    if (in_log) session.record("custody-tries", session.user_name(), count + " failed");
+    if (!around) session.record("custody-tries", session.user_name(), count + " failed");
     session.warn("since your last unlocking somebody tried " + count +
                  " wrong passphrases for your name; was it you? see: casevault audit show");
   } catch (const Error& error) {
@@ -338,16 +341,16 @@ void confirm_unlocking(Session& session, CustodyClient& custodians, const Custod
 
 void confirm_unlocking(Session& session, std::uint32_t custody_epoch, std::uint64_t own) {
   confirm_unlocking(session, custodians_of(session, custody_epoch), own_id(session, custody_epoch),
-                    session.identity().signing, own, true);
+                    session.identity().signing, own);
 }
 
 /// The same message, signed by another key.
-void raise_alarm(Session& session, const Header& header, const SlotAccess& access, const SigningKey& alarm) {
-  const auto* plan = header.custody_of(access.custody_epoch);
+void raise_alarm(Session& session, const SlotAccess& access, const SigningKey& alarm) {
+  const auto* plan = session.keys().shown_header().custody_of(access.custody_epoch);
   if (plan == nullptr) return;
   try {
-    auto custodians = connect(header, *plan, session.environment());
-    confirm_unlocking(session, custodians, custody_id(plan->salt, ScopeKind::kUser, access.user), alarm, 1, false);
+    confirm_unlocking(session, custodians_of(session, plan->epoch),
+                      custody_id(plan->salt, ScopeKind::kUser, access.user), alarm, 1);
   } catch (const Error& error) {
     if (!can_wait(error)) throw;
   }
@@ -400,11 +403,11 @@ SlotAccess new_slot_key(Session& session, const SecretBytes& passphrase) {
   return access;
 }
 
-void follow_custody(Session& session, const Header& header, SlotAccess& access, const SigningKey* alarm) {
+void follow_custody(Session& session, SlotAccess& access, const SigningKey* alarm) {
   if (!access.stretched) return;
   const auto stretched = std::move(*access.stretched);
   access.stretched.reset();
-  if (alarm != nullptr) return raise_alarm(session, header, access, *alarm);
+  if (alarm != nullptr) return raise_alarm(session, access, *alarm);
   if (access.custody_epoch > 0) confirm_unlocking(session, access.custody_epoch, 1);
   const auto wanted = session.state().custody_epoch();
   if (wanted != access.custody_epoch) {

@@ -45,21 +45,30 @@ CustodyAccount custody_account(Session& session) {
   session.record("custody-status", "");
   CustodyAccount account;
   account.progress = custody_progress(session);
-  const auto& header = session.keys().header;
-  const auto* plan = header.custody_of(session.state().custody_epoch());
+  const auto* plan = shown_plan(session);
   if (plan == nullptr) return account;
   account.threshold = plan->threshold;
   account.quorum = plan->quorum;
   account.cards = plan->cards.size();
   account.lease_hours = plan->lease_hours;
-  const auto device = load_device(session.environment(), header.vault_id);
+  const auto device = load_device(session.environment(), session.keys().shown_header().vault_id);
   if (device) account.device = device->name;
-  for (const auto& standing : custodians_of(session, plan->epoch).standings()) {
+  for (const auto& standing : shown_custodians(session).standings()) {
     const auto& custodian = standing.custodian;
     account.custodians.push_back(
-        {custodian.name, custodian.place, custodian.address, standing.reached, standing.state});
+        {custodian.name, custodian.place, custodian.address, standing.reached, standing.state, standing.silence_ms});
   }
   return account;
+}
+
+std::int64_t silence_locks_at(Session& session) {
+  const auto* plan = shown_plan(session);
+  if (plan == nullptr || plan->lease_hours == 0) return 0;
+  std::int64_t first = 0;
+  for (const auto& standing : shown_custodians(session).standings()) {
+    if (standing.silence_ms != 0 && (first == 0 || standing.silence_ms < first)) first = standing.silence_ms;
+  }
+  return first;
 }
 
 CustodyStatement custody_statement(Session& session, std::int64_t from_ms, std::int64_t until_ms, const Path& out) {

@@ -13,6 +13,7 @@ struct CustodianStanding {
   std::string address;
   bool reached = false;
   std::string state;            // "active", "locked", "destroyed", or why it was not reached; a few plain words
+  std::int64_t silence_ms = 0;  // from when on silence locks the vault there; 0: never, or not known
 };
 
 /// How the vault stands with its custodians.
@@ -27,6 +28,10 @@ struct CustodyAccount {
 };
 /// Asks every custodian. Logged.
 CustodyAccount custody_account(Session& session);
+
+/// When silence locks the vault, should no guard be heard before: where the first of the custodians does.
+/// 0: never, or none was reached. Asks only where there is a lease.
+std::int64_t silence_locks_at(Session& session);
 
 /// For owners. Each custodian's account is checked: its signature, and every entry's place in its signed log; that
 /// nothing was left out is its word. Written into `out` as it came, where that is not empty. Logged.

@@ -49,6 +49,7 @@ struct Standing {  // of one custodian, for people
   CustodianAddress custodian;
   bool reached = false;
   std::string state;            // "active", "locked", "destroyed", or why it was not reached, a few plain words
+  std::int64_t silence_ms = 0;  // from when on silence locks the vault there; 0: never, or not known
 };
 
 /// An order that was done at a custodian. Whether its signatures hold is for the receiver to check.

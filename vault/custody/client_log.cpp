@@ -57,16 +57,17 @@ std::string cosignature_line(const SignedNote& note, const std::string& answer, 
 
 std::vector<Standing> CustodyClient::standings() {
   auto& all = parts_->all;
-  std::vector<std::string> states(all.size());
+  std::vector<OrdersAnswer> answers(all.size());
   const auto take = [&](std::size_t i, const std::string& body) {
-    states[i] = OrdersAnswer::parse(body, all.settings().vault).state;
+    answers[i] = OrdersAnswer::parse(body, all.settings().vault);
   };
   const auto reports = all.ask({.request = [&](std::size_t i) { return all.get(i, "/v1/orders", {}); },
                                 .signer = &parts_->device.key,
                                 .take = take});
   std::vector<Standing> standings;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    standings.push_back({all.custodian(i), reports[i].reach == Reach::kAnswered, state_of(reports[i], states[i])});
+    standings.push_back({all.custodian(i), reports[i].reach == Reach::kAnswered, state_of(reports[i], answers[i].state),
+                         reports[i].done() ? answers[i].silence_ms : 0});
   }
   return standings;
 }

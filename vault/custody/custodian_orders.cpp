@@ -177,8 +177,9 @@ WireAnswer show_orders(Core& core, const Request& request) {
     list.push_back(std::move(item));
   }
   const bool is_device = find_device(vault.devices, signer.key) != nullptr;
+  const auto state = is_device ? state_for_device(vault) : vault.state;
   return answer_of(
-      {{"orders", std::move(list)}, {"state", to_string(is_device ? state_for_device(vault) : vault.state)}});
+      {{"orders", std::move(list)}, {"silence", silence_locks_at(vault, state)}, {"state", to_string(state)}});
 }
 
 WireAnswer take_receipt(Core& core, const Request& request) {

@@ -108,6 +108,10 @@ bool lapse(Vault& vault, std::int64_t now) {
   return true;
 }
 
+std::int64_t silence_locks_at(const Vault& vault, State state) {
+  return state == State::kActive && vault.policy.lease_ms > 0 ? vault.seen + vault.policy.lease_ms : 0;
+}
+
 void require_open(const Vault& vault, const std::optional<CustodyId>& user) {
   if (vault.state == State::kActive) return;
   if (vault.state == State::kDestroyed) refuse(403, "destroyed", "this vault was destroyed by an order");

@@ -11,6 +11,8 @@ inline constexpr std::size_t kMaxOpenOrders = 64;                   // not expir
 // ---- States.
 /// The lease: true when the vault has just become locked by it. A sign of life in the future counts as one of now.
 bool lapse(Vault& vault, std::int64_t now);
+/// From when on silence locks a vault that is in `state`; 0: never.
+std::int64_t silence_locks_at(const Vault& vault, State state);
 /// 403 unless the vault is active, or locked by the duress of just this user.
 void require_open(const Vault& vault, const std::optional<CustodyId>& user);
 void require_open(const Scope& scope);

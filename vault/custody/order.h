@@ -110,7 +110,8 @@ struct OrderStanding {
 
 /// The answer of `GET /v1/orders`. Not signed: what it says is as good as the connection.
 struct OrdersAnswer {
-  std::string state;  // "active", "locked", "destroyed"
+  std::string state;            // "active", "locked", "destroyed"
+  std::int64_t silence_ms = 0;  // from when on silence locks the vault there; 0: never, or it is locked
   std::vector<OrderStanding> orders;
   static OrdersAnswer parse(std::string_view body, const VaultId& vault);
   /// The order of this type and scope that waits for signatures at `now_ms`, with the most of them; nullptr without.

@@ -188,11 +188,19 @@ CustodyClient& custodians_of(Session& session, std::uint32_t custody_epoch) {
   auto& keys = session.keys();
   auto& client = keys.custodians[custody_epoch];
   if (!client) {
-    const auto& header = keys.header;
+    const auto& header = keys.shown_header();
     client = std::make_shared<CustodyClient>(connect(header, plan_of(header, custody_epoch), session.environment()));
   }
   return *client;
 }
+
+const CustodyPlan* shown_plan(Session& session) {
+  const auto& keys = session.keys();
+  if (!keys.around) return keys.header.custody_of(session.state().custody_epoch());
+  return keys.around->header.custody.empty() ? nullptr : &keys.around->header.custody.back();
+}
+
+CustodyClient& shown_custodians(Session& session) { return custodians_of(session, shown_plan(session)->epoch); }
 
 CustodyShare custody_share(const VaultId& vault, const Scalar& scalar) {
   return derive_key<CustodyShare>(scalar, "casevault/v1/custody-share", vault);

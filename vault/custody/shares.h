@@ -21,6 +21,11 @@ CustodyClient connect(const Header& header, const CustodyPlan& plan, const Envir
 /// Of the session's vault, kept for the session. @throws also Error{kDamaged} when vault.json knows no such epoch.
 CustodyClient& custodians_of(Session& session, std::uint32_t custody_epoch);
 
+/// The plan in force, as whoever unlocked the vault may know it: in a decoy that of the vault around it. nullptr: none.
+const CustodyPlan* shown_plan(Session& session);
+/// Its custodians. @pre shown_plan(session)
+CustodyClient& shown_custodians(Session& session);
+
 /// The scalar as the key material that slots and databases take.
 CustodyShare custody_share(const VaultId& vault, const Scalar& scalar);
 

@@ -257,8 +257,8 @@ async function openGuardReceipt(value, hash) {
 
 /** The answer of GET /v1/orders, each order with its parsed statement and receipts that hold. */
 async function openOrders(text, vault) {
-  const answer = parseCanonical(text, 'orders,state');
-  insist(Array.isArray(answer.orders) && ['active', 'locked', 'destroyed'].includes(answer.state));
+  const answer = parseCanonical(text, 'orders,silence,state');
+  insist(Array.isArray(answer.orders) && isCount(answer.silence) && ['active', 'locked', 'destroyed'].includes(answer.state));
   const orders = [];
   for (const one of answer.orders) {
     checkFields(one, 'done,have,need,number,order,receipts');

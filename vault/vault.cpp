@@ -120,7 +120,7 @@ SlotKey make_vault(const Path& place, const NewVault& choices, const SecretBytes
   slots.write(slot_index, seal_slot(header, slot_key,
                                     {identity.id, 1, identity.signing.seed().clone(), identity.box.secret_key.clone(),
                                      root.verify_key(), 1, catalog_key.clone()}));
-  const auto handover = encode_handover(header.vault_id, catalog_key, 1, identity, {owner});
+  const auto handover = encode_handover(header.vault_id, catalog_key, 1, identity, {owner}, Handing::kWhole);
   replace_file(handover_path(place, 1), handover);
 
   AuditLog::create(place / "audit");

@@ -5,6 +5,7 @@
 #include "cli/json.h"
 #include "cli/passphrase.h"
 #include "cli/session.h"
+#include "cli/statement.h"
 #include "vault/custody/account.h"
 #include "vault/custody/machines.h"
 #include "vault/custody/witness.h"
@@ -107,6 +108,16 @@ void report_progress(Invocation& call, const CustodyProgress& progress) {
     call.out().note("re-keyed when somebody who may add to them next does: " +
                     joined(names_of(progress.cases_waiting)));
   }
+  for (const auto& waiting : progress.to_forget) {
+    call.out().note("to be deleted at " + joined(waiting.custodians) +
+                    " when an owner next unlocks and reaches all of them, what they kept of: " + joined(waiting.of));
+  }
+}
+
+nlohmann::ordered_json to_json(const std::vector<StillToForget>& waiting) {
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& some : waiting) list.push_back({{"custodians", some.custodians}, {"of", some.of}});
+  return list;
 }
 
 /// Where it breaks off, the cards are on the disk: somebody may take them for good ones, or throw good ones away.
@@ -167,7 +178,8 @@ int run_status(Invocation& call) {
                          {"place", custodian.place},
                          {"address", custodian.address},
                          {"reached", custodian.reached},
-                         {"state", custodian.state}});
+                         {"state", custodian.state},
+                         {"silence_locks_at", iso_time_or_empty(custodian.silence_ms)}});
       continue;
     }
     table.add({custodian.name, custodian.place, custodian.address, custodian.state});
@@ -180,7 +192,8 @@ int run_status(Invocation& call) {
                        {"lease_hours", account.lease_hours},
                        {"device", account.device},
                        {"users_waiting", account.progress.users_waiting},
-                       {"cases_waiting", names_of(account.progress.cases_waiting)}});
+                       {"cases_waiting", names_of(account.progress.cases_waiting)},
+                       {"to_forget", to_json(account.progress.to_forget)}});
     return 0;
   }
   if (account.threshold == 0) {
@@ -202,55 +215,12 @@ int run_status(Invocation& call) {
   return 0;
 }
 
-std::int64_t parse_moment(Invocation& call, const char* option) {
-  const std::string text = *call.value(option);
-  const auto time = parse_time(text);
-  if (!time)
-    throw Error(Errc::kUsage, "'" + text + "' is not a time", "write it as 2026-11-22 or 2026-11-22T09:30:00Z");
-  return *time;
-}
-
 int run_statement(Invocation& call) {
-  const auto now = call.process().environment.now_ms();
-  constexpr std::int64_t kDayMs = 24 * 3600 * 1000LL;
-  const auto from = call.has("from") ? parse_moment(call, "from") : now - kDayMs;
-  const auto until = call.has("to") ? parse_moment(call, "to") : now;
-  if (from > until) throw Error(Errc::kUsage, "--from is later than --to", help_hint(call.command()));
+  const Interval interval = interval_option(call);
   OpenVault vault(call);
-  const CustodyStatement statement = custody_statement(vault.session(), from, until);
-  Table table({{"TIME"}, {"CUSTODIAN"}, {"WHAT"}, {"OBJECT"}, {"DEVICE"}, {"OUTCOME"}});
-  for (const auto& entry : statement.entries) {
-    if (call.json()) {
-      call.out().object({{"time", iso_time(entry.time_ms)},
-                         {"custodian", entry.custodian},
-                         {"action", entry.action},
-                         {"object", entry.object},
-                         {"device", entry.device},
-                         {"outcome", entry.outcome}});
-      continue;
-    }
-    table.add(
-        {time_for_people(entry.time_ms), entry.custodian, entry.action, entry.object, entry.device, entry.outcome});
-  }
-  table.print(call.out());
-  for (const auto& name : statement.silent) call.out().warning(name + " did not answer: nothing is known of it");
-  const auto released = joined(names_of(statement.cases_released));
-  if (call.json()) {
-    call.out().object({{"from", iso_time(from)},
-                       {"to", iso_time(until)},
-                       {"custodians", statement.answered},
-                       {"enough", statement.enough},
-                       {"cases", statement.cases},
-                       {"released", names_of(statement.cases_released)}});
-    return statement.enough ? 0 : static_cast<int>(Errc::kTooFewCustodians);
-  }
-  call.out().line("from " + time_for_people(from) + " to " + time_for_people(until) + ": " +
-                  std::to_string(statement.cases_released.size()) + " of " + std::to_string(statement.cases) +
-                  " case keys were released" + (released.empty() ? "" : ": " + released));
-  if (statement.enough) return 0;
-  throw Error(Errc::kTooFewCustodians,
-              "too few custodians answered to be sure of it: those that did not could have released more",
-              "casevault custody status");
+  const auto statement =
+      custody_statement(vault.session(), interval.from_ms, interval.until_ms, call.value_or("out", ""));
+  return print_statement(call, interval, statement);
 }
 
 int run_enroll_device(Invocation& call) {
@@ -352,9 +322,11 @@ std::vector<Command> custody_commands() {
        .description =
            "Asks every custodian for its signed account of the time, checks it against its log, and says which cases' "
            "keys were\n"
-           "released. Without --from: the last 24 hours. For owners.",
-       .options = {{.name = "from", .value = "TIME", .help = "2026-11-22T09:30:00Z, or 2026-11-22"},
-                   {.name = "to", .value = "TIME", .help = "likewise"}},
+           "released. Without --from: the last 24 hours. For owners. When the vault is locked or destroyed by an "
+           "order, "
+           "a card\n"
+           "gives the same: casevault order statement.",
+       .options = statement_options(),
        .statuses = kStatuses,
        .run = run_statement,
        .in_guard = true},

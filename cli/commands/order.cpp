@@ -8,6 +8,7 @@
 #include "cli/json.h"
 #include "cli/passphrase.h"
 #include "cli/session.h"
+#include "cli/statement.h"
 #include "cli/text_input.h"
 #include "crypto/hash.h"
 #include "vault/custody/order_desk.h"
@@ -410,6 +411,27 @@ int run_order_status(Invocation& call) {
   return status;
 }
 
+// ---- What the custodians released.
+
+int run_order_statement(Invocation& call) {
+  const Interval interval = interval_option(call);
+  const std::vector<OrderCard> cards = read_cards(call);
+  const OrderCard& card = cards.front();
+  OrderDesk desk(card, call.process().environment);
+  const auto statements = desk.statements(interval.from_ms, interval.until_ms);
+  if (call.has("out")) write_statements(*call.value("out"), statements);
+  return print_statement(call, interval, sum_up(statements, names_on_card(card.salt), 0));
+}
+
+std::vector<Option> with_card(std::vector<Option> options) {
+  options.insert(options.begin(), {.name = "card",
+                                   .value = "FILE",
+                                   .help = "the text of a card; - reads it from standard input",
+                                   .repeatable = false,
+                                   .required = true});
+  return options;
+}
+
 }  // namespace
 
 std::vector<Command> order_commands() {
@@ -453,13 +475,23 @@ std::vector<Command> order_commands() {
                       "receipts came from machines.\n"
                       "An order is confirmed on a machine only when that has tried to open the vault again, and could "
                       "not.",
-       .options = {{.name = "card",
-                    .value = "FILE",
-                    .help = "the text of a card; - reads it from standard input",
-                    .repeatable = false,
-                    .required = true}},
+       .options = with_card({}),
        .statuses = kStatuses,
        .run = run_order_status},
+      {.name = "order statement",
+       .arguments = "",
+       .max_arguments = 0,
+       .summary = "what the custodians released, by a card",
+       .description =
+           "Asks the custodians that are on the card for their signed accounts of the time, checks them against their "
+           "logs, and says\n"
+           "which cases' keys were released, and that no other was. Needs no vault: it works while the vault is "
+           "locked, "
+           "and after it\n"
+           "was destroyed. Names nobody: a card knows cases by their numbers only. Without --from: the last 24 hours.",
+       .options = with_card(statement_options()),
+       .statuses = {Errc::kUsage, Errc::kTooFewCustodians, Errc::kInterrupted},
+       .run = run_order_statement},
   };
 }
 

@@ -3,24 +3,37 @@
 #include "cli/machine.h"
 #include "cli/session.h"
 #include "vault/access/cases.h"
+#include "vault/access/session_keys.h"
 #include "vault/access/users.h"
 #include "vault/audit/log.h"
+#include "vault/custody/account.h"
+#include "vault/custody/shares.h"
 #include "vault/custody/witness.h"
 #include "vault/storage/catalog_state.h"
 
 namespace casevault {
 namespace {
 
+std::string lease_for_people(std::uint32_t hours, std::int64_t silence_ms) {
+  const std::string lease = "after " + count_of(hours, "hour", "hours") + " in which no guard was heard";
+  return silence_ms == 0 ? lease + "; when that is the custodians did not say"
+                         : lease + ": on " + time_for_people(silence_ms) + ", if none is heard before";
+}
+
 int run_status(Invocation& call) {
   OpenVault vault(call);
   Session& session = vault.session();
   const auto cases = list_cases(session);  // logs the access before anything is shown
   const std::size_t waiting = session.role() == Role::kOwner ? pending_requests(session).size() : 0;
-  if (session.role() != Role::kAuditor && session.state().custody_epoch() > 0) witness_log(session);
+  witness_quietly(session);
   const auto witnessed = last_witnessed(session);
+  const auto* plan = shown_plan(session);
+  const std::int64_t silence = silence_locks_at(session);
+  const std::int64_t now = call.process().environment.now_ms();
   const CatalogState& state = session.state();
   const std::uint64_t entries = session.log().head().size;
-  const std::string print = fingerprint(state.vault(), state.root());
+  const auto& header = session.keys().shown_header();
+  const std::string print = fingerprint(header.vault_id, header.root_key);
   if (call.json()) {
     call.out().object({{"vault", session.place().string()},
                        {"organisation", state.organisation()},
@@ -32,8 +45,10 @@ int run_status(Invocation& call) {
                        {"cases", state.cases().size()},
                        {"readable_cases", cases.size()},
                        {"audit_entries", entries},
-                       {"custody", state.custody_epoch() > 0},
+                       {"custody", plan != nullptr},
                        {"witnessed", witnessed ? iso_time(witnessed->time_ms) : ""},
+                       {"lease_hours", plan != nullptr ? plan->lease_hours : 0},
+                       {"silence_locks_at", iso_time_or_empty(silence)},
                        {"recovery", false},
                        {"replicas", 0}});
     return 0;
@@ -47,10 +62,11 @@ int run_status(Invocation& call) {
                          (waiting == 0 ? "" : ", and " + count_of(waiting, "request", "requests") + " to join"));
   facts.add("Cases", std::to_string(state.cases().size()) + ", of which you may read " + std::to_string(cases.size()));
   facts.add("Audit log", count_of(entries, "entry", "entries"));
-  facts.add("Custody", state.custody_epoch() > 0 ? "custodians take part in every unlocking: casevault custody status"
-                                                 : "none: this disk and one passphrase are enough to read");
-  if (state.custody_epoch() > 0) {
-    facts.add("Last witnessed", witnessed ? time_for_people(witnessed->time_ms) : "never: freshness is unknown");
+  facts.add("Custody", plan != nullptr ? "custodians take part in every unlocking: casevault custody status"
+                                       : "none: this disk and one passphrase are enough to read");
+  if (plan != nullptr) {
+    facts.add("Last witnessed", witnessed ? time_and_age(witnessed->time_ms, now) : "never: freshness is unknown");
+    if (plan->lease_hours > 0) facts.add("Silence locks", lease_for_people(plan->lease_hours, silence));
   }
   facts.add("Recovery", "none: when every owner has forgotten the passphrase, everything is lost");
   facts.add("Replicas", "none: this folder is the only copy that casevault knows of");

@@ -73,6 +73,18 @@ class RaidTest(RaidedOffice):
         self.office.ok("unlock", env=self.env())
         self.assertTrue(self.is_unlocked())
 
+    def test_the_guard_brings_the_log_to_the_witnesses(self):
+        """Nobody types `status`; what custodians have seen grows all the same."""
+        office = self.office
+
+        def witnessed():
+            return [e for e in office.ok("--json", "custody", "statement").objects() if e.get("action") == "witness"]
+
+        office.ok("add", "C-1", write(office.fresh("more"), "more"))
+        before = len(witnessed())
+        self.start_guard()
+        wait_until(lambda: len(witnessed()) >= before + 3, "witnessed by all three")
+
     def test_destroy(self):
         office = self.office
         taken, taken_home = os.path.join(self.root, "taken"), os.path.join(self.root, "taken-home")

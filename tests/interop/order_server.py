@@ -237,7 +237,7 @@ class OrderServer:
             return self.refuse(404, "unknown")
         orders = self.standings()
         following = first + self.page_size if first + self.page_size < len(orders) else 0
-        return 200, self.shown_instead or canonical({"next": following, "state": self.state,
+        return 200, self.shown_instead or canonical({"next": following, "silence": 0, "state": self.state,
                                                      "orders": orders[first:first + self.page_size]})
 
     def standings(self):

@@ -259,7 +259,7 @@ class RefusalTest(PageTest):
         self.page.order("lock")
         self.browser.wait_for_text("The custodian has obeyed", "#result-step")
         self.server.machine_says(machine, "reopening-failed")
-        good = json.loads(canonical({"next": 0, "orders": self.server.standings(), "state": "locked"}))
+        good = json.loads(canonical({"next": 0, "orders": self.server.standings(), "silence": 0, "state": "locked"}))
         forged = json.loads(canonical(good))
         forged["orders"][0]["receipts"][0]["by"] = "00" * 32
         other = json.loads(canonical(good))

@@ -331,7 +331,9 @@ TEST_F(Orders, DestroyForEver) {
     at.restart();
   }
   EXPECT_EQ(vault.receipt(vault.obey("destroy")).at("affected"), 0);
-  EXPECT_EQ(vault.account(vault.owner).at("secrets"), (Json{{"case", 0}, {"user", 0}}));
+  const auto account = vault.account(vault.cards[2]);  // who else could ask
+  EXPECT_EQ(account.at("secrets"), (Json{{"case", 2}, {"user", 1}}));
+  EXPECT_EQ(account.at("state"), "destroyed");
 }
 
 TEST_F(Orders, DestroyOneCase) {

@@ -331,7 +331,7 @@ TEST_F(CustodyTalk, WhatIsDeletedIsGone) {
             }).code,
             Errc::kCustodiansRefused)
       << "all or none";
-  client->delete_user(anna(), owner);
+  client->delete_users({anna()}, owner);
   EXPECT_EQ(thrown_by([&] { client->evaluate(anna(), stretched); }).code, Errc::kWrongPassphrase);
 }
 
@@ -776,6 +776,8 @@ TEST_F(Liar, StatementsAreOfTheLog) {
                             {"next", 0},
                             {"nonce", std::string(32, '0')},
                             {"secrets", {{"case", 1}, {"user", 1}}},
+                            {"state", "active"},
+                            {"threshold", 2},
                             {"time", 9},
                             {"until", 10},
                             {"vault", std::string(32, '0')}};
@@ -804,6 +806,8 @@ TEST_F(Liar, StatementsAreOfTheLog) {
            {"next", 2},
            {"next", -1},
            {"secrets", nlohmann::json::object()},
+           {"state", "open"},
+           {"threshold", 0},
            {"until", 11},
            {"vault", std::string(32, '1')},
            {"more", 0}}) {

@@ -213,7 +213,7 @@ struct Listed {
             {"receipts", {to_json(sign_statement(kGuardReceiptDomain, receipt, device))}}};
   }
   std::string body(std::initializer_list<Json> standings) const {
-    return Json{{"next", 0}, {"orders", Json(standings)}, {"state", "active"}}.dump();
+    return Json{{"next", 0}, {"orders", Json(standings)}, {"silence", 0}, {"state", "active"}}.dump();
   }
 };
 
@@ -302,9 +302,10 @@ TEST(OrdersAnswer, ForgedReceiptsAndOrdersOfOthersAreRefused) {
     changed.receipt[key] = key == std::string_view("device") ? std::string(64, 'a') : "x";
     EXPECT_THROW(OrdersAnswer::parse(changed.body({changed.standing()}), vault_id()), Error) << key;
   }
-  EXPECT_THROW(OrdersAnswer::parse(R"({"next":0,"orders":[],"state":"asleep"})", vault_id()), Error);
-  EXPECT_THROW(OrdersAnswer::parse(R"({"orders":[],"state":"locked"})", vault_id()), Error);
-  EXPECT_NO_THROW(OrdersAnswer::parse(R"({"next":0,"orders":[],"state":"locked"})", vault_id()));
+  EXPECT_THROW(OrdersAnswer::parse(R"({"next":0,"orders":[],"silence":0,"state":"asleep"})", vault_id()), Error);
+  EXPECT_THROW(OrdersAnswer::parse(R"({"orders":[],"silence":0,"state":"locked"})", vault_id()), Error);
+  EXPECT_THROW(OrdersAnswer::parse(R"({"next":0,"orders":[],"state":"locked"})", vault_id()), Error);
+  EXPECT_NO_THROW(OrdersAnswer::parse(R"({"next":0,"orders":[],"silence":7,"state":"locked"})", vault_id()));
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kMaxEntries = 500;                     // a page
 constexpr std::size_t kPageRoom = kMaxWireBody - 4 * 1'024;  // bytes for entries in the answer
 constexpr std::string_view kLogOrigin = "casevault/";        // then the vault id
-constexpr std::array<std::string_view, 2> kForOwners = {"{\"action\":\"calm\",", "{\"action\":\"duress\","};
+constexpr std::array<std::string_view, 2> kAlarms = {"{\"action\":\"calm\",", "{\"action\":\"duress\","};
 
 struct Interval {
   VerifyKey to;
@@ -41,8 +41,8 @@ nlohmann::json hashes(const std::vector<TreeHash>& proof) {
   return list;
 }
 
-bool is_for_owners(std::string_view entry) {
-  return std::ranges::any_of(kForOwners, [&](std::string_view start) { return entry.starts_with(start); });
+bool is_alarm(std::string_view entry) {
+  return std::ranges::any_of(kAlarms, [&](std::string_view start) { return entry.starts_with(start); });
 }
 
 struct Page {
@@ -50,7 +50,7 @@ struct Page {
   std::uint64_t next = 0;
 };
 
-// The alarm is for owners: a device may be in the hands of whoever caused it.
+// The alarm is for owners and cards: a device may be in the hands of whoever caused it.
 Page page_of(Core& core, const VaultKey& vault, const Interval& interval, bool with_alarms) {
   Page page;
   std::size_t size = 0;
@@ -58,7 +58,7 @@ Page page_of(Core& core, const VaultKey& vault, const Interval& interval, bool w
   if (rows.size() > kMaxEntries) page.next = rows.back().index;
   for (const auto& [index, entry] : rows) {
     if (index == page.next) break;
-    if (!with_alarms && is_for_owners(entry)) continue;
+    if (!with_alarms && is_alarm(entry)) continue;
     const nlohmann::json item = {
         {"entry", entry}, {"index", index}, {"proof", hashes(core.log.prove_inclusion(index, entry))}};
     size += nlohmann::json(item.dump()).dump().size();  // it stands in a statement, which is a string
@@ -71,9 +71,12 @@ Page page_of(Core& core, const VaultKey& vault, const Interval& interval, bool w
   return page;
 }
 
+// Cards too: after a raid, and after a destruction for ever, nobody else may be left to ask.
+bool may_see_alarms(const Vault& vault, const VerifyKey& key) { return is_owner(vault, key) || is_card(vault, key); }
+
 bool may_see_account(const Vault& vault, const VerifyKey& key) {
   const auto* device = find_device(vault.devices, key);
-  return is_owner(vault, key) || (device != nullptr && device->burned_by == 0);
+  return may_see_alarms(vault, key) || (device != nullptr && device->burned_by == 0);
 }
 
 /// The vault that a log is of, by its origin: casevault/<vault id>. 404 for any other.
@@ -132,7 +135,8 @@ WireAnswer statement(Core& core, const Request& request) {
   core.require_to(ask.to);
   const auto& vault = core.vault(ask.vault, signer.key, may_see_account);
   core.gate.take_nonce(vault.key, signer, core.now / 1000);
-  auto page = page_of(core, vault.key, ask, is_owner(vault, signer.key));
+  const bool with_alarms = may_see_alarms(vault, signer.key);
+  auto page = page_of(core, vault.key, ask, with_alarms);
   return answer_of(to_json(signed_by(
       core, kStatementDomain,
       {{"checkpoint", core.log.checkpoint()},
@@ -142,6 +146,8 @@ WireAnswer statement(Core& core, const Request& request) {
        {"kind", "statement"},
        {"next", page.next},
        {"secrets", {{"case", count_scopes(vault, ScopeKind::kCase)}, {"user", count_scopes(vault, ScopeKind::kUser)}}},
+       {"state", to_string(with_alarms ? vault.state : state_for_device(vault))},
+       {"threshold", vault.policy.threshold},
        {"time", core.now},
        {"until", ask.until},
        {"vault", to_hex(vault.id)}})));

@@ -111,8 +111,8 @@ void Core::finish_order(Vault& vault, Order& order, std::int64_t at) {
   const auto effect = carry_out(vault, order, at);
   if (effect.vault_changed) store->put_vault(vault);
   if (effect.erase_all) store->erase_secrets(vault.key);
-  if (effect.scope) store->put_scope(vault.key, *effect.scope, vault.scopes.at(*effect.scope));
-  if (effect.erase_scope) store->erase_secrets(vault.key, *effect.scope);
+  for (const auto& id : effect.scopes) store->put_scope(vault.key, id, vault.scopes.at(id));
+  if (effect.erase_scope) store->erase_secrets(vault.key, effect.scopes.front());
   if (effect.device) store->put_device(vault.key, vault.devices.at(*effect.device));
   const auto receipt = signed_by(*this, kReceiptDomain,
                                  {{"affected", effect.affected},

@@ -61,6 +61,15 @@ bool require_next_policy(const Core& core, const Vault& vault, const WireStateme
   return true;
 }
 
+// What waited for cards that are no more is over.
+void void_orders(Core& core, Vault& vault, const Policy& policy) {
+  for (const auto& hash : voided_orders(vault, policy)) {
+    vault.orders.erase(hash);
+    core.store->erase_order(vault.key, hash);
+    core.write({.action = "order", .vault = vault.name(), .detail = "order=" + to_hex(hash), .outcome = "void"});
+  }
+}
+
 // A sign of life too: a lease begins now. What is witnessed is witnessed of one key: of a new one it begins anew.
 void set_policy(Core& core, Vault& vault, const WireStatement& text, const Policy& policy, std::string_view action,
                 const VerifyKey& device) {
@@ -193,6 +202,7 @@ WireAnswer enrol(Core& core, const Request& request) {
   if (token.used != 0) return done_at(ask.policy.vault, token.used);
 
   auto& vault = present != nullptr ? *present : make_vault(core, ask);
+  void_orders(core, vault, ask.policy);
   set_policy(core, vault, ask.policy_text, ask.policy, "enrol", signer.key);
   core.store->put_vault(vault);
   core.add_device(vault, {ask.device.id, ask.device.key, 0});
@@ -214,7 +224,10 @@ WireAnswer change_policy(Core& core, const Request& request) {
   }
   auto devices = ask.devices ? require_device_change(core, vault, *ask.devices) : std::nullopt;
 
-  if (new_policy) set_policy(core, vault, ask.policy->first, ask.policy->second, "policy", signer.key);
+  if (new_policy) {
+    void_orders(core, vault, ask.policy->second);
+    set_policy(core, vault, ask.policy->first, ask.policy->second, "policy", signer.key);
+  }
   if (devices) {
     store_devices(core, vault, *std::move(devices));
     vault.devices_stamp = ask.devices->by.stamp;

@@ -206,9 +206,11 @@ WireAnswer show_orders(Core& core, const Request& request) {
 
   auto page = orders_page(vault, from, core.now);
   const bool is_device = find_device(vault.devices, signer.key) != nullptr;
+  const auto state = is_device ? state_for_device(vault) : vault.state;
   return answer_of({{"next", page.next},
                     {"orders", std::move(page.orders)},
-                    {"state", to_string(is_device ? state_for_device(vault) : vault.state)}});
+                    {"silence", silence_locks_at(vault, state)},
+                    {"state", to_string(state)}});
 }
 
 WireAnswer take_receipt(Core& core, const Request& request) {

@@ -56,17 +56,34 @@ void require_known_scope(const Vault& vault, const OrderTerms& terms) {
     refuse(403, "destroyed", "this user or case was destroyed");
 }
 
+bool is_locked_by_tries(const Scope& scope) { return scope.tries >= kMaxTries; }
+
+// They are still told of at the next confirmation.
+void lift_tries(Scope& scope) {
+  scope.lifted += scope.tries;
+  scope.tries = 0;
+}
+
+// Of the vault: also the users who are locked by tries, for nobody would think of another order for them.
+void unlock_vault(Vault& vault, std::int64_t now, Effect& effect) {
+  const bool was_locked = vault.state == State::kLocked;
+  if (was_locked) effect.affected = count_secrets(vault);
+  vault.state = State::kActive;
+  vault.seen = now;
+  for (auto& [id, scope] : vault.scopes) {
+    if (!is_locked_by_tries(scope)) continue;
+    lift_tries(scope);
+    effect.scopes.push_back(id);
+    if (!was_locked) effect.affected += scope.secrets.size();
+  }
+}
+
 void change_vault(Vault& vault, OrderType type, std::int64_t now, Effect& effect) {
   effect.vault_changed = true;
   if (vault.state == State::kDestroyed) return;
+  if (type == OrderType::kUnlock) return unlock_vault(vault, now, effect);
   const bool by_order = vault.state == State::kLocked && vault.cause == LockCause::kOrder;
-  const bool changes = type == OrderType::kUnlock ? vault.state == State::kLocked : !by_order;
-  if (changes || type == OrderType::kDestroy) effect.affected = count_secrets(vault);
-  if (type == OrderType::kUnlock) {
-    vault.state = State::kActive;
-    vault.seen = now;
-    return;
-  }
+  if (!by_order || type == OrderType::kDestroy) effect.affected = count_secrets(vault);
   vault.state = type == OrderType::kDestroy ? State::kDestroyed : State::kLocked;
   vault.cause = LockCause::kOrder;
   if (type != OrderType::kDestroy) return;
@@ -76,13 +93,12 @@ void change_vault(Vault& vault, OrderType type, std::int64_t now, Effect& effect
 
 void change_scope(Scope& scope, OrderType type, Effect& effect) {
   if (scope.state == State::kDestroyed) return;
-  const bool changes = type == OrderType::kUnlock ? scope.state == State::kLocked || scope.tries >= kMaxTries
+  const bool changes = type == OrderType::kUnlock ? scope.state == State::kLocked || is_locked_by_tries(scope)
                                                   : type == OrderType::kDestroy || scope.state == State::kActive;
   if (changes) effect.affected = scope.secrets.size();
   if (type == OrderType::kUnlock) {
     scope.state = State::kActive;
-    scope.tries = 0;
-    scope.since = 0;
+    lift_tries(scope);
     return;
   }
   scope.state = type == OrderType::kDestroy ? State::kDestroyed : State::kLocked;
@@ -111,6 +127,10 @@ bool lapse(Vault& vault, std::int64_t now) {
   vault.state = State::kLocked;
   vault.cause = LockCause::kSilence;
   return true;
+}
+
+std::int64_t silence_locks_at(const Vault& vault, State state) {
+  return state == State::kActive && vault.policy.lease_ms > 0 ? vault.seen + vault.policy.lease_ms : 0;
 }
 
 void require_open(const Vault& vault, const std::optional<CustodyId>& user) {
@@ -154,11 +174,27 @@ void require_fresh(const Stamp& statement, std::int64_t now) {
   if (statement.time < now - kSkewMs) throw Refusal{401, "time", "the statement is too old", now / 1000};
 }
 
+std::vector<Sha256Digest> voided_orders(const Vault& vault, const Policy& policy) {
+  const auto stays = [&](const CardSignature& signature) {
+    return std::ranges::find(policy.cards, signature.card) != policy.cards.end();
+  };
+  std::vector<Sha256Digest> voided;
+  for (const auto& [hash, order] : vault.orders) {
+    if (!order.is_done() && std::ranges::none_of(order.signatures, stays)) voided.push_back(hash);
+  }
+  return voided;
+}
+
 void require_replaceable(const Vault& vault, const Policy& policy, std::int64_t now) {
   if (policy.quorum == vault.policy.quorum && same_keys(policy.cards, vault.policy.cards)) return;
-  const auto waits = [&](const auto& entry) { return is_waiting(entry.second, now); };
-  if (std::ranges::any_of(vault.orders, waits))
-    refuse(409, "conflict", "cards and quorum cannot be changed while an order waits for signatures");
+  const auto voided = voided_orders(vault, policy);
+  const auto waits = [&](const auto& entry) {
+    return is_waiting(entry.second, now) && std::ranges::find(voided, entry.first) == voided.end();
+  };
+  if (std::ranges::any_of(vault.orders, waits)) {
+    refuse(409, "conflict",
+           "cards and quorum cannot be changed while an order waits for signatures that a card which stays has signed");
+  }
 }
 
 bool require_new_device(const Devices& devices, const CustodyId& id, const VerifyKey& key) {
@@ -176,8 +212,8 @@ bool require_new_device(const Devices& devices, const CustodyId& id, const Verif
 }
 
 void count_try(Scope& scope, std::int64_t now) {
-  if (scope.tries >= kMaxTries) refuse(403, "tries", "too many tries without a confirmed one");
-  if (scope.tries == 0) scope.since = now;
+  if (is_locked_by_tries(scope)) refuse(403, "tries", "too many tries without a confirmed one");
+  if (scope.tries + scope.lifted == 0) scope.since = now;
   ++scope.tries;
 }
 
@@ -191,8 +227,9 @@ Confirmed require_confirmer(const Scope& scope, const VerifyKey& by) {
 }
 
 void take_confirmation(Scope& scope, const Stamp& statement, std::int64_t now) {
-  scope.confirmed = {statement, scope.tries, scope.since, now};
+  scope.confirmed = {statement, scope.tries + scope.lifted, scope.since, now};
   scope.tries = 0;
+  scope.lifted = 0;
   scope.since = 0;
 }
 
@@ -272,7 +309,7 @@ Effect carry_out(Vault& vault, Order& order, std::int64_t now) {
     device.id = terms.id;
     burn(device, order.number, effect);
   } else {
-    effect.scope = terms.id;
+    effect.scopes = {terms.id};
     auto& scope = vault.scopes[terms.id];
     scope.kind = *terms.kind;
     change_scope(scope, terms.type, effect);

@@ -14,6 +14,8 @@ inline constexpr std::size_t kMaxWaitingOrders = 4;  // brought by one card
 // ---- States.
 /// The lease: true when the vault has just become locked by it. A sign of life in the future counts as one of now.
 bool lapse(Vault& vault, std::int64_t now);
+/// From when on silence locks a vault that is in `state`; 0: never.
+std::int64_t silence_locks_at(const Vault& vault, State state);
 /// 403 unless the vault is active, or locked by the duress of just this user.
 void require_open(const Vault& vault, const std::optional<CustodyId>& user);
 void require_open(const Scope& scope);
@@ -33,7 +35,9 @@ bool require_newer(const Stamp& in_force, const Stamp& statement, std::int64_t n
 void require_fresh(const Stamp& statement, std::int64_t now);
 
 // ---- Policies and devices.
-/// 409 when cards or quorum are to change while an order waits for signatures.
+/// Orders that wait and are signed only by cards that `policy` does not have: a new policy is the end of them.
+std::vector<Sha256Digest> voided_orders(const Vault& vault, const Policy& policy);
+/// 409 when cards or quorum are to change while an order waits for signatures that a card which stays has signed.
 void require_replaceable(const Vault& vault, const Policy& policy, std::int64_t now);
 /// 403 for a burned key or id, 409 for an id or key that is taken otherwise or when there are too many. False when just
 /// this device is there.
@@ -71,8 +75,8 @@ struct Effect {
   std::size_t affected = 0;  // secrets whose state changed; for burn, devices
   bool vault_changed = false;
   bool erase_all = false;           // every secret of the vault
-  std::optional<CustodyId> scope;   // changed
-  bool erase_scope = false;         // every secret of it
+  std::vector<CustodyId> scopes;    // changed
+  bool erase_scope = false;         // every secret of the one that changed
   std::optional<CustodyId> device;  // changed
 };
 /// Carries it out and gives it its number. A scope or device that is not known here is made, in its final state: only

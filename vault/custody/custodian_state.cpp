@@ -71,8 +71,11 @@ std::size_t count_secrets(const Vault& vault) {
 }
 
 std::size_t count_scopes(const Vault& vault, ScopeKind kind) {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      vault.scopes, [&](const auto& entry) { return entry.second.kind == kind && !entry.second.secrets.empty(); }));
+  const bool all = vault.state == State::kDestroyed;
+  return static_cast<std::size_t>(std::ranges::count_if(vault.scopes, [&](const auto& entry) {
+    const auto& scope = entry.second;
+    return scope.kind == kind && (all || scope.state == State::kDestroyed || !scope.secrets.empty());
+  }));
 }
 
 }  // namespace casevault::custodian

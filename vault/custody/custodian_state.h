@@ -87,9 +87,10 @@ struct Confirmation {
 struct Scope {
   ScopeKind kind = ScopeKind::kCase;
   State state = State::kActive;
-  std::uint32_t tries = 0;  // unconfirmed evaluations
-  std::int64_t since = 0;   // the first of them, Unix milliseconds
-  Stamp stamp;              // of the newest deposit
+  std::uint32_t tries = 0;   // unconfirmed evaluations since the last unlock order
+  std::uint32_t lifted = 0;  // those before it: no hindrance any more, but not to be forgotten
+  std::int64_t since = 0;    // the first of them all, Unix milliseconds
+  Stamp stamp;               // of the newest deposit
   Confirmation confirmed;
   std::map<SecretName, Secret> secrets;
 };
@@ -160,7 +161,7 @@ std::vector<VerifyKey> owners_who_signed(const Vault& vault);
 /// The user of whom this is a user key on file; nullptr when there is none.
 const Scope* find_user(const Vault& vault, const VerifyKey& key);
 std::size_t count_secrets(const Vault& vault);
-/// Users or cases that have a secret here.
+/// Users or cases that have a secret here, or had one that an order destroyed.
 std::size_t count_scopes(const Vault& vault, ScopeKind kind);
 
 }  // namespace casevault::custodian

@@ -24,7 +24,8 @@ constexpr const char* kSchema =
     "CREATE TABLE device(vault BLOB NOT NULL, id BLOB NOT NULL, key BLOB NOT NULL, burned_by INTEGER NOT NULL, "
     "PRIMARY KEY(vault, id)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE scope(vault BLOB NOT NULL, id BLOB NOT NULL, kind INTEGER NOT NULL, state INTEGER NOT NULL, tries "
-    "INTEGER NOT NULL, since INTEGER NOT NULL, time INTEGER NOT NULL, hash BLOB NOT NULL, confirmed_time INTEGER NOT "
+    "INTEGER NOT NULL, lifted INTEGER NOT NULL, since INTEGER NOT NULL, time INTEGER NOT NULL, hash BLOB NOT NULL, "
+    "confirmed_time INTEGER NOT "
     "NULL, confirmed_hash BLOB NOT NULL, unconfirmed INTEGER NOT NULL, unconfirmed_since INTEGER NOT NULL, answered "
     "INTEGER NOT NULL, PRIMARY KEY(vault, id)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE secret(vault BLOB NOT NULL, id BLOB NOT NULL, type INTEGER NOT NULL, version INTEGER NOT NULL, by "
@@ -142,8 +143,8 @@ struct Store::Statements {
         put_device(d.prepare("INSERT OR REPLACE INTO device(vault, id, key, burned_by) VALUES(?, ?, ?, ?)")),
         erase_device(d.prepare("DELETE FROM device WHERE vault = ? AND id = ?")),
         put_scope(d.prepare("INSERT OR REPLACE INTO scope(vault, id, kind, state, tries, since, time, hash, "
-                            "confirmed_time, confirmed_hash, unconfirmed, unconfirmed_since, answered) "
-                            "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")),
+                            "confirmed_time, confirmed_hash, unconfirmed, unconfirmed_since, answered, lifted) "
+                            "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")),
         erase_scope(d.prepare("DELETE FROM scope WHERE vault = ? AND id = ?")),
         put_order(d.prepare("INSERT OR REPLACE INTO orders(vault, hash, statement, signatures, number, done, receipt) "
                             "VALUES(?, ?, ?, ?, ?, ?, ?)")),
@@ -305,7 +306,7 @@ void Store::load_devices(const ByKey& vaults) {
 void Store::load_scopes(const ByKey& vaults) {
   auto row = database_.prepare(
       "SELECT vault, id, kind, state, tries, since, time, hash, confirmed_time, confirmed_hash, unconfirmed, "
-      "unconfirmed_since, answered FROM scope");
+      "unconfirmed_since, answered, lifted FROM scope");
   while (row.step()) {
     auto& scope = vault_at(vaults, row).scopes[array_at<16>(row, 1)];
     scope.kind = enum_at(row, 2, ScopeKind::kCase);
@@ -317,6 +318,7 @@ void Store::load_scopes(const ByKey& vaults) {
                        static_cast<std::uint32_t>(row.integer(10)),
                        row.integer(11),
                        row.integer(12)};
+    scope.lifted = static_cast<std::uint32_t>(row.integer(13));
   }
 }
 
@@ -385,7 +387,7 @@ void Store::put_scope(const VaultKey& vault, const CustodyId& id, const Scope& s
   row.bind(7, scope.stamp.time).bind(8, ByteView(scope.stamp.hash));
   row.bind(9, scope.confirmed.stamp.time).bind(10, ByteView(scope.confirmed.stamp.hash));
   row.bind(11, std::int64_t{scope.confirmed.unconfirmed}).bind(12, scope.confirmed.since);
-  row.bind(13, scope.confirmed.answered).run();
+  row.bind(13, scope.confirmed.answered).bind(14, std::int64_t{scope.lifted}).run();
 }
 
 void Store::erase_scope(const VaultKey& vault, const CustodyId& id) {

@@ -224,7 +224,8 @@ OrderReceipt parse_receipt(std::string_view body, const VerifyKey& custodian, co
 OrdersAnswer OrdersAnswer::parse(std::string_view body, const VaultId& vault) {
   const Json json = parse_canonical(body, "list of orders");
   Fields fields(json, "list of orders");
-  OrdersAnswer out{.state = fields.text("state"), .orders = {}, .next = fields.count("next")};
+  OrdersAnswer out{
+      .state = fields.text("state"), .silence_ms = fields.time("silence"), .orders = {}, .next = fields.count("next")};
   for (const Json& one : fields.list("orders", kMaxOrdersShown)) {
     if (!one.is_object()) fields.fail();
     out.orders.push_back(standing_from_json(one, vault));

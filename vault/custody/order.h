@@ -111,7 +111,8 @@ struct OrderStanding {
 
 /// The answer of `GET /v1/orders`. Not signed: what it says is as good as the connection.
 struct OrdersAnswer {
-  std::string state;  // "active", "locked", "destroyed"
+  std::string state;            // "active", "locked", "destroyed"
+  std::int64_t silence_ms = 0;  // from when on silence locks the vault there; 0: never, or it is locked
   std::vector<OrderStanding> orders;
   std::uint64_t next = 0;  // `from` of the next page; 0: there is none
   /// Takes over what another page has and this has not.

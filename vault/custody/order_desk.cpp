@@ -51,4 +51,8 @@ std::vector<OrderDesk::Said<OrdersAnswer>> OrderDesk::orders() {
   return said;
 }
 
+std::vector<CustodianStatement> OrderDesk::statements(std::int64_t from_ms, std::int64_t until_ms) {
+  return ask_for_statements(all_, from_ms, until_ms, key_);
+}
+
 }  // namespace casevault

@@ -19,6 +19,10 @@ struct Witnessed {
 /// throws for want of custodians.
 Witnessed witness_log(Session& session);
 
+/// The same by the way, where there are custodians and this user may: for `status` and the guard. In a decoy they are
+/// asked likewise, about what they know already.
+void witness_quietly(Session& session);
+
 struct LastWitnessed {
   std::uint64_t size = 0;    // entries
   std::int64_t time_ms = 0;  // by the witness's clock

@@ -88,6 +88,8 @@ class CatalogState {
   std::uint32_t newest_custody_epoch() const { return newest_custody_epoch_; }
   const Sha256Digest& header_hash() const { return header_hash_; }
   const Sha256Digest& handover_hash() const { return handover_hash_; }
+  /// Of the custodians who hold a half of the catalogue key, so far as it is handed over; 0: nobody does.
+  std::uint32_t handover_custody() const { return handover_custody_; }
   const std::map<UserId, User>& users() const { return users_; }
   const std::map<std::int64_t, CaseEntry>& cases() const { return cases_; }
   const LogCite& last_cite() const { return last_cite_; }
@@ -146,6 +148,7 @@ class CatalogState {
   bool removal_open_ = false;  // a removal that the new catalogue epoch must follow
   Sha256Digest header_hash_{};
   Sha256Digest handover_hash_{};
+  std::uint32_t handover_custody_ = 0;
   std::map<UserId, User> users_;
   std::vector<Sha256Digest> former_slots_;
   std::map<std::int64_t, CaseEntry> cases_;

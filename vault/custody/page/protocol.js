@@ -259,8 +259,9 @@ async function openGuardReceipt(value, hash) {
 
 /** A page of GET /v1/orders, each order with its parsed statement and receipts that hold. */
 async function openOrders(text, vault) {
-  const answer = parseCanonical(text, 'next,orders,state');
-  insist(isCount(answer.next) && Array.isArray(answer.orders) && ['active', 'locked', 'destroyed'].includes(answer.state));
+  const answer = parseCanonical(text, 'next,orders,silence,state');
+  insist(isCount(answer.next) && isCount(answer.silence) && Array.isArray(answer.orders) &&
+    ['active', 'locked', 'destroyed'].includes(answer.state));
   const orders = [];
   for (const one of answer.orders) {
     checkFields(one, 'done,have,need,number,order,receipts');

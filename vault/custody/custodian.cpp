@@ -21,6 +21,7 @@ constexpr std::int64_t kInvitationLifeMs = 7 * 24 * 60 * kMinuteMs;
 constexpr std::string_view kDefaultName = "custodian";
 constexpr std::string_view kWaitPath = "/v1/orders/wait";
 constexpr std::int64_t kLookForSpaceMs = 10'000;
+constexpr std::uint64_t kLeastSpace = 1 << 20;  // bytes besides the reserve, or the disk is as good as full
 
 WireAnswer health(Core&, const Request&) { return {.body = "ok\n", .type = "text/plain", .clock = std::nullopt}; }
 
@@ -146,21 +147,22 @@ struct Custodian::Parts {
 
   void find_space(std::int64_t now) {
     looked_for_space = now;
-    core->is_disk_full = !reserve.fill();
+    core->is_disk_full = !reserve.fill() || free_space(data) < kLeastSpace;
   }
   void require_space(std::int64_t now) {
     if (core->is_disk_full && std::abs(now - looked_for_space) >= kLookForSpaceMs) find_space(now);
     if (core->is_disk_full) throw no_space();
   }
   static Refusal no_space() { return {503, "busy", "the disk is full: only orders are taken", std::nullopt}; }
-  /// What was not committed is undone, also in memory. Nonces stay taken.
+  /// Nonces stay taken.
   void reopen(std::int64_t now) {
     auto gate = std::move(core->gate);
     auto key = core->store->key().clone();
     core.reset();
     core = std::make_unique<Core>(Store::open(data, std::move(key)), data, now);
     core->gate = std::move(gate);
-    core->is_disk_full = !reserve.is_whole();
+    core->is_disk_full = true;
+    looked_for_space = now;
     broken = false;
   }
 
@@ -207,18 +209,29 @@ Custodian Custodian::open(const Path& data, const ServeSettings& settings, std::
     opened.commit();
   } catch (const Error& error) {
     if (error.code() != Errc::kNoSpace) throw;
-    opened.make_room_for_orders(now_ms);
+    opened.undo(now_ms);
+    opened.keep_reserve();
   }
   return opened;
 }
 
-void Custodian::make_room_for_orders(std::int64_t now_ms) {
-  parts_->reserve.release();
-  parts_->looked_for_space = now_ms;
-  parts_->reopen(now_ms);
-  finish_what_was_torn(*parts_->core);
-  commit();
+void Custodian::undo(std::int64_t now_ms) {
+  const auto again = [&] {
+    parts_->reopen(now_ms);
+    finish_what_was_torn(*parts_->core);
+    commit();
+  };
+  try {
+    again();
+  } catch (const Error& error) {
+    if (error.code() != Errc::kNoSpace) throw;
+    spend_reserve();
+    again();
+  }
 }
+
+void Custodian::spend_reserve() { parts_->reserve.release(); }
+void Custodian::keep_reserve() { parts_->reserve.fill(); }
 
 WireAnswer Custodian::no_space() { return custodian::answer_of(Parts::no_space()); }
 

@@ -3,21 +3,15 @@
 namespace casevault::custodian {
 namespace {
 
-File open_or_create(const Path& path) {
-  auto file = File::open_for_update(path);
-  return file ? *std::move(file) : File::create_new(path);
-}
+constexpr std::uint64_t kLeast = 256u << 10;  // bytes: less is not worth a file
 
 }  // namespace
 
 bool Reserve::fill() {
-  if (is_whole_) return true;
-  try {
-    open_or_create(path_).allocate(kSize);
-    is_whole_ = true;
-  } catch (const Error& error) {
-    if (error.code() != Errc::kNoSpace) throw;
-    release();
+  for (auto size = kSize; !is_whole_ && size >= kLeast; size /= 2) {
+    if (!take(size)) continue;
+    is_whole_ = size == kSize;
+    break;
   }
   return is_whole_;
 }
@@ -25,6 +19,18 @@ bool Reserve::fill() {
 void Reserve::release() {
   is_whole_ = false;
   remove_file(path_);
+}
+
+bool Reserve::take(std::uint64_t size) {
+  release();
+  try {
+    File::create_new(path_).allocate(size);
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != Errc::kNoSpace) throw;
+    release();
+    return false;
+  }
 }
 
 }  // namespace casevault::custodian

@@ -90,7 +90,7 @@ bool CustodianThread::has_space_for(const std::function<void()>& act) {
   service_log::abuse("no space is left: only orders are taken", "the disk");
   replies_.resize(replies);
   touched_ = false;
-  custodian_.make_room_for_orders(now_ms_());
+  custodian_.undo(now_ms_());
   return false;
 }
 
@@ -103,9 +103,18 @@ void CustodianThread::serve(std::vector<Job>& jobs) {
   for (Job& job : jobs) {
     waits_.remove(job.connection);
     const bool is_order = job.request.wire.method == "POST" && job.request.wire.path == "/v1/orders";
-    if (is_order && has_space_for([&] { handle(job); })) continue;
-    replies_.push_back({job.connection, Custodian::no_space()});
+    if (!is_order || !obey_on_a_full_disk(job)) replies_.push_back({job.connection, Custodian::no_space()});
   }
+}
+
+/// With the space that is kept for it, if need be.
+bool CustodianThread::obey_on_a_full_disk(Job& job) {
+  const auto obey = [&] { handle(job); };
+  if (has_space_for(obey)) return true;
+  custodian_.spend_reserve();
+  const bool is_done = has_space_for(obey);
+  custodian_.keep_reserve();
+  return is_done;
 }
 
 /// Waits until there is something to do.

@@ -61,6 +61,7 @@ class CustodianThread {
   Batch next_batch();
   bool has_space_for(const std::function<void()>& act);
   void serve(std::vector<Job>& jobs);
+  bool obey_on_a_full_disk(Job& job);
   void handle(Job& job);
   void end_waits(const std::vector<ConnectionId>& connections);
   void tick();

@@ -279,11 +279,11 @@ CustodyShare custody_share(const VaultId& vault, const Scalar& scalar) {
 
 namespace {
 
-const auto* plan = shown_plan(session);
-if (plan != nullptr) shown_custodians(session).release({name_of(*plan, session.user_name())});
-// duress, too, takes a request and an answer of the same size.
+// The vault that a decoy stands for would ask for the case's share here. The user's own, which custodians give out
+// under duress, too, takes a request and an answer of the same size.
 void ask_as_the_vault_around(Session& session) {
-  if (const auto* plan = shown_plan(session)) shown_custodians(session).release({name_of(*plan, session.user_name())});
+  const auto* plan = shown_plan(session);
+  if (plan != nullptr) shown_custodians(session).release({name_of(*plan, session.user_name())});
 }
 
 }  // namespace

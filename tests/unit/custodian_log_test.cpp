@@ -227,6 +227,7 @@ TEST_F(Witnesses, TakeNothingOfAVaultThatIsClosed) {
   EXPECT_EQ(word(add(5, 9)), "200");
   vault.confirm(vault.anna, vault.anna.duress);
   EXPECT_EQ(word(add(9, 10)), "403 locked");
+  EXPECT_EQ(word(add(9, 9)), "200") << "under duress the newest one once more";
   vault.obey("destroy");
   EXPECT_EQ(word(add(9, 10)), "403 destroyed");
 }

@@ -380,6 +380,17 @@ class CustodyTest(FaultTest):
         self.assertEqual(seized.status, DAMAGED, str(seized))
         self.assertRegex(seized.said, "rolled back|they know newer keys")
 
+    def test_a_destroyed_case_hinders_nothing(self):
+        office = self.office
+        office.ok("case", "new", "second")
+        self.assertEqual(office.order("destroy", 1, 2, options=("--case", "C-2")).status, DONE)
+        self.assertEqual(office.run("list", "C-2").status, DESTROYED)
+        self.assertIn("C-2: this was destroyed by an order", office.ok("verify").said)
+        again = office.ok("custody", "enroll", *[c.invitation() for c in self.custodians], "--threshold", "2", "--cards", "2",
+                          "--quorum", "2", "--out", office.fresh("new-cards"))
+        self.assertIn("C-2 keeps its key", again.said)
+        office.ok("cat", "C-1/E-1")
+
     def test_a_copy_is_not_witnessed(self):
         """Working in a copy, to try it out or out of malice, does not keep anybody from the vault."""
         office = self.office

@@ -280,7 +280,11 @@ TEST_F(Orders, OfAStolenCardHideNobodyElses) {
 }
 
 TEST_F(Orders, AreAllShownInPages) {
-  for (int i = 0; i < 60; ++i) ASSERT_EQ(word(vault.give(vault.order("lock"), {&vault.cards[i % 3]})), "200");
+  for (int i = 0; i < 60; ++i) {
+    auto order = vault.order("lock");
+    order["reason"] = std::string(200, 'x');
+    ASSERT_EQ(word(vault.give(order, {&vault.cards[i % 3]})), "200");
+  }
   std::set<std::string> seen;
   std::uint64_t from = 0;
   int pages = 0;

@@ -6,10 +6,18 @@
 #include "vault/access/users.h"
 #include "vault/audit/log.h"
 #include "vault/custody/witness.h"
+#include "vault/replica/replicate.h"
 #include "vault/storage/catalog_state.h"
 
 namespace casevault {
 namespace {
+
+constexpr std::int64_t kWeekMs = std::int64_t{7} * 24 * 60 * 60 * 1000;
+
+std::string replica_for_people(const std::optional<LastReplica>& last) {
+  if (!last) return "none: this folder is the only copy that casevault knows of";
+  return "snapshot " + std::to_string(last->number) + " in " + last->label + ", " + time_for_people(last->time_ms);
+}
 
 int run_status(Invocation& call) {
   OpenVault vault(call);
@@ -18,6 +26,7 @@ int run_status(Invocation& call) {
   const std::size_t waiting = session.role() == Role::kOwner ? pending_requests(session).size() : 0;
   if (session.role() != Role::kAuditor && session.state().custody_epoch() > 0) witness_log(session);
   const auto witnessed = last_witnessed(session);
+  const auto replica = last_replica(session);
   const CatalogState& state = session.state();
   const std::uint64_t entries = session.log().head().size;
   const std::string print = fingerprint(state.vault(), state.root());
@@ -35,7 +44,8 @@ int run_status(Invocation& call) {
                        {"custody", state.custody_epoch() > 0},
                        {"witnessed", witnessed ? iso_time(witnessed->time_ms) : ""},
                        {"recovery", false},
-                       {"replicas", 0}});
+                       {"replicas", replica_places(session)},
+                       {"last_replica", replica ? iso_time(replica->time_ms) : ""}});
     return 0;
   }
   Facts facts;
@@ -53,9 +63,13 @@ int run_status(Invocation& call) {
     facts.add("Last witnessed", witnessed ? time_for_people(witnessed->time_ms) : "never: freshness is unknown");
   }
   facts.add("Recovery", "none: when every owner has forgotten the passphrase, everything is lost");
-  facts.add("Replicas", "none: this folder is the only copy that casevault knows of");
+  facts.add("Replicas", replica_for_people(replica));
   facts.print(call.out());
   for (const std::string& warning : machine_warnings(session.place().string())) call.out().warning(warning);
+  if (replica && call.process().environment.now_ms() - replica->time_ms > kWeekMs) {
+    call.out().warning("no replica was made for more than a week: what was added since is on this disk alone");
+    call.out().next("casevault replicate TARGET");
+  }
   if (waiting > 0) call.out().next("casevault user list");
   return 0;
 }

@@ -417,4 +417,16 @@ void follow_custody(Session& session, const Header& header, SlotAccess& access, 
   forget_announced_shares(session);
 }
 
+void accept_older_state(Session& session) {
+  const auto epoch = session.state().custody_epoch();
+  if (epoch == 0) return;
+  try {
+    const auto tries = custodians_of(session, epoch).confirm(own_id(session, epoch), session.identity().signing);
+    give_up_witnessed(session, tries.checkpoints);
+  } catch (const Error& error) {
+    if (!can_wait(error)) throw;
+    session.warn("the custodians could not be asked what they have seen of this vault: " + std::string(error.what()));
+  }
+}
+
 }  // namespace casevault

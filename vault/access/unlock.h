@@ -21,6 +21,10 @@ SlotAccess find_slot_access(const Path& folder, const Header& header, const Envi
 /// `alarm`: the key that confirms an unlocking under duress; then `header` is the vault's, the session the decoy's.
 void follow_custody(Session& session, const Header& header, SlotAccess& access, const SigningKey* alarm);
 
+/// In place of follow_custody, for a vault that was put back to an older state on purpose: what the custodians have
+/// witnessed since is given up. Where they cannot be reached it waits for the next unlocking, which refuses.
+void accept_older_state(Session& session);
+
 /// The session's user's slot key under a new passphrase, under the custody in force.
 SlotAccess new_slot_key(Session& session, const SecretBytes& passphrase);
 

@@ -10,6 +10,7 @@
 #include "vault/sharing/bundle.h"
 #include "vault/sharing/organisation.h"
 #include "vault/storage/catalog.h"
+#include "vault/storage/replica_rows.h"
 
 namespace casevault {
 namespace {
@@ -81,21 +82,31 @@ std::optional<LastWitnessed> last_witnessed(Session& session) {
 void check_witnessed(Session& session, const std::vector<std::string>& notes) {
   session.log().refresh();
   const auto size = session.log().head().size;
+  const auto given_up = read_given_up(session.catalog());
   for (const auto& text : notes) {
     const auto checkpoint = own_checkpoint(session, text);
-    if (!checkpoint) continue;
+    if (!checkpoint || checkpoint->size <= given_up) continue;
     if (checkpoint->size > size) {
       throw Error(Errc::kDamaged,
                   "this vault is older than its custodians have seen it: the audit log had " +
                       std::to_string(checkpoint->size) + " entries, here are " + std::to_string(size) +
                       "; it was rolled back",
-                  "restore the newest copy of the whole vault");
+                  "restore the newest copy of the whole vault; where it is lost: casevault restore SOURCE --older");
     }
     if (session.log().root_at(checkpoint->size) != checkpoint->root) {
       throw Error(Errc::kDamaged, "this vault is not the one that its custodians have seen: its audit log was forked",
                   "restore the newest copy of the whole vault");
     }
   }
+}
+
+void give_up_witnessed(Session& session, const std::vector<std::string>& notes) {
+  auto newest = read_given_up(session.catalog());
+  for (const auto& text : notes) {
+    const auto checkpoint = own_checkpoint(session, text);
+    if (checkpoint) newest = std::max(newest, checkpoint->size);
+  }
+  if (newest > read_given_up(session.catalog())) put_given_up(session.catalog(), newest);
 }
 
 }  // namespace casevault

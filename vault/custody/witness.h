@@ -27,6 +27,9 @@ std::optional<LastWitnessed> last_witnessed(Session& session);
 
 /// `notes`: the newest checkpoints of this vault's log that custodians witnessed, as they say; others are ignored.
 /// @throws Error{kDamaged} when the vault is behind one of them (rolled back) or beside it (forked).
+/// Those that were given up when an older replica was restored are passed over.
 void check_witnessed(Session& session, const std::vector<std::string>& notes);
+/// The vault was put back to an older state on purpose: what these say of entries that are lost is given up.
+void give_up_witnessed(Session& session, const std::vector<std::string>& notes);
 
 }  // namespace casevault

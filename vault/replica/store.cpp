@@ -1,0 +1,47 @@
+#include "vault/replica/store.h"
+
+#include "crypto/error.h"
+
+namespace casevault {
+namespace {
+
+constexpr std::string_view kPrefix = "rclone:";
+constexpr std::size_t kBlockSize = 1u << 20;  // bytes
+
+}  // namespace
+
+bool is_remote(const std::string& place) { return place.starts_with(kPrefix); }
+
+std::unique_ptr<ReplicaStore> open_replica_store(const std::string& place, const RcloneSettings& rclone,
+                                                 const Environment& environment) {
+  if (place.empty()) throw Error(Errc::kUsage, "the place is empty: which folder, or which remote?");
+  if (!is_remote(place)) return make_folder_store(place, environment);
+  return make_rclone_store(place.substr(kPrefix.size()), rclone, environment);
+}
+
+const std::vector<const char*>& rclone_variables() {
+  static const std::vector<const char*> kNames = {
+      "PATH",          "HOME",           "XDG_CONFIG_HOME",         "RCLONE_CONFIG",
+      "SSH_AUTH_SOCK", "SSL_CERT_FILE",  "RCLONE_CONFIG_PASS",      "RCLONE_PASSWORD_COMMAND",
+      "HTTPS_PROXY",   "https_proxy",    "AWS_PROFILE",             "AWS_SHARED_CREDENTIALS_FILE",
+      "ALL_PROXY",     "RCLONE_BWLIMIT", "DBUS_SESSION_BUS_ADDRESS"};
+  return kNames;
+}
+
+Sha256Digest hash_file(const Path& path, const Environment& environment, const ReplicaStore::Progress& progress) {
+  auto file = File::open_for_reading(path);
+  if (!file) throw Error(Errc::kNotFound, path.filename().string() + " is not there any more");
+  file->advise_sequential();
+  Sha256 hash;
+  Bytes block(kBlockSize);
+  for (std::uint64_t at = 0;;) {
+    stop_if_interrupted(environment);
+    const auto count = file->read_at(at, block);
+    hash.update(ByteView(block).first(count));
+    at += count;
+    if (progress) progress(count);
+    if (count < block.size()) return hash.finish();
+  }
+}
+
+}  // namespace casevault

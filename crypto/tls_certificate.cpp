@@ -1,16 +1,12 @@
 #include "crypto/tls_certificate.h"
 
-#include <openssl/bio.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include <memory>
-
 #include "crypto/error.h"
+#include "crypto/openssl_pointers.h"
 #include "crypto/random.h"
 #include "crypto/sodium_util.h"
 
@@ -20,17 +16,6 @@ namespace {
 constexpr std::int64_t kDay = 86'400;  // seconds
 constexpr std::int64_t kLifetime = 3'653 * kDay;
 constexpr std::size_t kMaxCommonName = 64;  // characters
-
-template <auto free>
-struct Free {
-  template <typename T>
-  void operator()(T* object) const {
-    free(object);
-  }
-};
-using Evp = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-using X509Ptr = std::unique_ptr<X509, Free<X509_free>>;
-using Bio = std::unique_ptr<BIO, Free<BIO_free_all>>;
 
 void check(bool holds) { require(holds, "tls certificate: OpenSSL failed"); }
 
@@ -64,7 +49,8 @@ void set_names(X509* certificate, std::string_view name) {
 void set_random_serial(X509* certificate) {
   auto serial = random_array<16>();
   serial[0] = (serial[0] & std::byte{0x3F}) | std::byte{0x40};
-  std::unique_ptr<BIGNUM, Free<BN_free>> number(BN_bin2bn(raw(serial), static_cast<int>(serial.size()), nullptr));
+  std::unique_ptr<BIGNUM, OpensslFree<BN_free>> number(
+      BN_bin2bn(raw(serial), static_cast<int>(serial.size()), nullptr));
   check(number && BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) != nullptr);
 }
 
@@ -72,7 +58,7 @@ void add_extension(X509* certificate, int nid, const char* value) {
   X509V3_CTX context;
   X509V3_set_ctx_nodb(&context);
   X509V3_set_ctx(&context, certificate, certificate, nullptr, nullptr, 0);
-  std::unique_ptr<X509_EXTENSION, Free<X509_EXTENSION_free>> extension(
+  std::unique_ptr<X509_EXTENSION, OpensslFree<X509_EXTENSION_free>> extension(
       X509V3_EXT_conf_nid(nullptr, &context, nid, value));
   check(extension && X509_add_ext(certificate, extension.get(), -1) == 1);
 }
@@ -94,7 +80,7 @@ X509Ptr self_signed(EVP_PKEY* key, std::string_view name, std::int64_t now) {
 
 // OpenSSL's own copies are in ordinary memory, and so will be the one that TLS uses; this one is wiped at once.
 SecretBytes private_pem(EVP_PKEY* key) {
-  const Bio bio(BIO_new(BIO_s_mem()));
+  const BioPtr bio(BIO_new(BIO_s_mem()));
   check(bio && PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) == 1);
   const auto pem = content(bio.get());
   auto out = SecretBytes::copy_of(as_bytes(pem));
@@ -113,10 +99,10 @@ ByteArray<32> pin_of(X509* certificate) {
 }  // namespace
 
 TlsCertificate make_tls_certificate(std::string_view name, std::int64_t now) {
-  const Evp key(EVP_EC_gen("P-256"));
+  const PkeyPtr key(EVP_EC_gen("P-256"));
   check(key != nullptr);
   const auto certificate = self_signed(key.get(), name, now);
-  const Bio pem(BIO_new(BIO_s_mem()));
+  const BioPtr pem(BIO_new(BIO_s_mem()));
   check(pem && PEM_write_bio_X509(pem.get(), certificate.get()) == 1);
   return {std::string(content(pem.get())), private_pem(key.get()), pin_of(certificate.get())};
 }

@@ -5,20 +5,10 @@
 #include <openssl/ssl.h>
 
 #include "crypto/error.h"
+#include "crypto/openssl_pointers.h"
 
 namespace casevault {
 namespace {
-
-template <auto free>
-struct Free {
-  template <typename T>
-  void operator()(T* object) const {
-    free(object);
-  }
-};
-using BioPtr = std::unique_ptr<BIO, Free<BIO_free_all>>;
-using PkeyPtr = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-using X509Ptr = std::unique_ptr<X509, Free<X509_free>>;
 
 SSL_CTX* context_of(void* context) { return static_cast<SSL_CTX*>(context); }
 SSL* ssl_of(void* ssl) { return static_cast<SSL*>(ssl); }

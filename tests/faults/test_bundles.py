@@ -816,7 +816,7 @@ class NoSpaceTest(BundleTest):
             return
         super().setUpClass()
         cls.disk = Disk(os.path.join(cls.root, "disk"), 24 << 20)
-        files = {f"{i}.bin": noise(RANDOM.choice((5000, 400_000))) for i in range(8)}
+        files = {f"{i}.bin": noise(400_000 if i % 2 else 5000) for i in range(8)}
         cls.large = cls.alpha.new_case("large", files)
         cls.contents = sorted(files.values())
 

@@ -79,7 +79,7 @@ class FolderStore : public ReplicaStore {
     for (const auto& name : names) {
       auto source = open_for_fetching(name);
       if (!source) continue;
-      make_parents(to, name);
+      make_folders((to / name).parent_path());
       remove_file(to / name);
       auto target = File::create_new(to / name);
       copy_content(*source, environment_, progress, [&](std::uint64_t at, ByteView data) {
@@ -118,18 +118,10 @@ class FolderStore : public ReplicaStore {
     }
   }
 
-  static void make_parents(const Path& root, const Path& name) {
-    Path folder = root;
-    for (const auto& part : name.parent_path()) {
-      folder /= part;
-      if (!std::filesystem::exists(folder)) make_directory(folder);
-    }
-  }
-
   Sha256Digest put_one(const Path& from, const std::string& name, const Progress& progress) {
     auto source = File::open_for_reading(from);
     if (!source) throw Error(Errc::kNotFound, from.filename().string() + " is not there any more");
-    make_parents(folder_, name);
+    make_folders((folder_ / name).parent_path());
     const auto target = folder_ / name;
     remove_file_if_there(target);
     auto file = NewFile::beside(target);

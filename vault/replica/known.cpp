@@ -1,7 +1,7 @@
 #include "vault/replica/known.h"
 
 #include "crypto/error.h"
-#include "vault/storage/file.h"
+#include "vault/replica/store.h"
 #include "vault/storage/json.h"
 
 namespace casevault {
@@ -11,12 +11,6 @@ constexpr std::size_t kMaxSize = 4096;  // bytes
 
 Path folder_of(const Environment& environment, const VaultId& vault) {
   return environment.state_folder / "casevault" / to_hex(vault);
-}
-
-void make_directories(const Path& path) {
-  if (std::filesystem::is_directory(path)) return;
-  make_directories(path.parent_path());
-  make_directory(path);
 }
 
 }  // namespace
@@ -43,7 +37,7 @@ void remember_snapshot(const Environment& environment, const Manifest& manifest,
   const nlohmann::json fields = {
       {"number", manifest.number}, {"log_size", manifest.log.size}, {"time", manifest.time_ms}};
   const auto folder = folder_of(environment, manifest.vault);
-  make_directories(folder);
+  make_folders(folder);
   replace_file(folder / "replica", as_bytes(fields.dump()));
 }
 

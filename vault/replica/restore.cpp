@@ -28,12 +28,6 @@ using Sizes = ReplicaStore::Sizes;
 
 Path spare_or_not(const Path& folder, bool spare) { return spare ? folder / kSpare : folder; }
 
-void make_folders(const Path& path) {
-  if (std::filesystem::is_directory(path)) return;
-  make_folders(path.parent_path());
-  make_directory(path);
-}
-
 void remove_tree(const Path& path) {
   std::error_code error;
   std::filesystem::remove_all(path, error);

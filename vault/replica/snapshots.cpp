@@ -18,12 +18,6 @@ void remove_tree(const Path& path) noexcept {
   std::filesystem::remove_all(path, ignored);
 }
 
-void make_parents(const Path& root, const Path& name) {
-  std::error_code error;
-  std::filesystem::create_directories((root / name).parent_path(), error);
-  if (error) throw Error(error_code_of(error.value()), "cannot create a folder in " + root.string());
-}
-
 std::vector<ReplicaBody> read_lists(const Path& scratch, const std::vector<BodyList>& lists) {
   std::vector<ReplicaBody> bodies;
   for (const auto& list : lists) {
@@ -107,7 +101,7 @@ Scratch::~Scratch() { remove_tree(folder_); }
 void Scratch::put(const std::string& name, ByteView content) const {
   const auto path = folder_ / name;
   if (std::filesystem::exists(path)) return;
-  make_parents(folder_, name);
+  make_folders(path.parent_path());
   File::create_new(path).write_at(0, content);
 }
 

@@ -28,6 +28,12 @@ const std::vector<const char*>& rclone_variables() {
   return kNames;
 }
 
+void make_folders(const Path& path) {
+  if (path.empty() || std::filesystem::is_directory(path)) return;
+  make_folders(path.parent_path());
+  make_directory(path);
+}
+
 Sha256Digest hash_file(const Path& path, const Environment& environment, const ReplicaStore::Progress& progress) {
   auto file = File::open_for_reading(path);
   if (!file) throw Error(Errc::kNotFound, path.filename().string() + " is not there any more");

@@ -1,13 +1,12 @@
 """What the tests of replicas share: an office with replicas, remotes on loopback, and harm done to them."""
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
 import time
 
-from harness import DAMAGED, DONE, RANDOM, FilledOffice, files_of, noise, read
+from harness import DAMAGED, DONE, RANDOM, FilledOffice, read
 
 RCLONE = shutil.which("rclone")
 
@@ -71,6 +70,14 @@ class At:
 
 def snapshots_in(replica):
     return sorted(os.listdir(os.path.join(replica, "snapshots")))
+
+
+def needed_by_newest(replica):
+    """Names of objects that the newest snapshot needs; of bodies, those of the vault that are there."""
+    manifest = json.loads(read(os.path.join(replica, "snapshots", snapshots_in(replica)[-1])))
+    hashes = {chunk for file in manifest["files"] for chunk in file["chunks"]}
+    hashes |= {entry["hash"] for entry in manifest["bodies"] + manifest["spare_bodies"]}
+    return sorted(f"objects/{digest[:2]}/{digest}" for digest in hashes)
 
 
 def flip(path, offset=None):

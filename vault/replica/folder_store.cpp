@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kBlockSize = 1u << 20;  // bytes
 constexpr int kLockTimeoutMs = 10'000;
+constexpr std::size_t kMany = 64;  // objects from which on one sync of the file system is less work
 
 /// Copies all of `from` by `append`; returns the hash of it.
 template <typename Append>
@@ -55,9 +56,10 @@ class FolderStore : public ReplicaStore {
     Digests digests;
     if (names.empty()) return digests;
     for (const auto& path : std::exchange(leftovers_, {})) remove_file(path);
-    for (const auto& name : names) digests[name] = put_one(from / name, name, progress);
-    // One wait for the disk for all of them; which of them a crash left unwritten, their hashes tell.
-    sync_file_system(folder_);
+    const bool many = names.size() >= kMany;
+    for (const auto& name : names) digests[name] = put_one(from / name, name, !many, progress);
+    // Of many, one wait for the disk for all; which of them a crash left unwritten, their hashes tell.
+    many ? sync_file_system(folder_) : sync_folders(names);
     return digests;
   }
 
@@ -118,7 +120,16 @@ class FolderStore : public ReplicaStore {
     }
   }
 
-  Sha256Digest put_one(const Path& from, const std::string& name, const Progress& progress) {
+  void sync_folders(const Names& names) const {
+    std::set<Path> folders;
+    for (const Path name : names) {
+      for (auto folder = name.parent_path(); !folder.empty(); folder = folder.parent_path()) folders.insert(folder);
+    }
+    for (const auto& folder : folders) sync_directory(folder_ / folder);
+    sync_directory(folder_);
+  }
+
+  Sha256Digest put_one(const Path& from, const std::string& name, bool sync, const Progress& progress) {
     auto source = File::open_for_reading(from);
     if (!source) throw Error(Errc::kNotFound, from.filename().string() + " is not there any more");
     make_folders((folder_ / name).parent_path());
@@ -127,6 +138,7 @@ class FolderStore : public ReplicaStore {
     auto file = NewFile::beside(target);
     const auto digest = copy_content(*source, environment_, progress,
                                      [&](std::uint64_t, ByteView data) { file.append(data); });
+    if (sync) file.sync();
     file.publish_unsynced();
     return digest;
   }

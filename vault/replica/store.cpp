@@ -29,9 +29,9 @@ const std::vector<const char*>& rclone_variables() {
 }
 
 void make_folders(const Path& path) {
-  if (path.empty() || std::filesystem::is_directory(path)) return;
-  make_folders(path.parent_path());
-  make_directory(path);
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) throw Error(error_code_of(error.value()), "cannot create the folder " + path.string() + ": " + error.message());
 }
 
 Sha256Digest hash_file(const Path& path, const Environment& environment, const ReplicaStore::Progress& progress) {

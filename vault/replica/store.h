@@ -62,7 +62,7 @@ std::unique_ptr<ReplicaStore> make_folder_store(const Path& folder, const Enviro
 std::unique_ptr<ReplicaStore> make_rclone_store(const std::string& remote, const RcloneSettings& rclone,
                                                 const Environment& environment);
 
-/// With its parents, where they are missing.
+/// With its parents, where they are missing. Not synced.
 void make_folders(const Path& path);
 
 /// Reads a file from front to back. @throws Error{kNotFound} when there is none any more.

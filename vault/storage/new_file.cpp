@@ -58,6 +58,10 @@ void NewFile::append(ByteView data) {
   ::sync_file_range(descriptor_, static_cast<off_t>(began), static_cast<off_t>(size_ - began), SYNC_FILE_RANGE_WRITE);
 }
 
+void NewFile::sync() {
+  if (::fdatasync(descriptor_) != 0) fail("write", target_);
+}
+
 void NewFile::publish_unsynced() {
   if (!partial_.empty()) {
     casevault::publish_unsynced(partial_, target_);

@@ -13,6 +13,7 @@ class NewFile {
   NewFile& operator=(NewFile&&) = delete;
   ~NewFile();
   void append(ByteView data);
+  void sync();
   /// Neither data nor folder are synced. @throws Error{kUsage} when the name is taken.
   void publish_unsynced();
 

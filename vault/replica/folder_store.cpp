@@ -44,9 +44,19 @@ class FolderStore : public ReplicaStore {
 
   Sizes list() override {
     Sizes sizes;
-    for (const char* part : {"bodies", "objects", "snapshots"}) list_below(part, sizes);
+    for (const char* part : {"bodies", "objects", "snapshots"}) {
+      walk_files(folder_, part, [&](const std::string& name, std::uint64_t size) {
+        if (is_partial_file(std::string_view(name).substr(name.rfind('/') + 1))) {
+          leftovers_.insert(folder_ / name);
+        } else {
+          sizes.emplace(name, size);
+        }
+      });
+    }
     return sizes;
   }
+
+  Path folder() const override { return folder_; }
 
   std::optional<Bytes> read(const std::string& name, std::size_t max_bytes) override {
     return read_small_file(folder_ / name, max_bytes);
@@ -109,17 +119,6 @@ class FolderStore : public ReplicaStore {
   }
 
  private:
-  void list_below(const Path& part, Sizes& sizes) {
-    for (const auto& name : list_directory(folder_ / part)) {
-      const auto path = folder_ / part / name;
-      if (is_partial_file(name)) leftovers_.insert(path);
-      if (is_partial_file(name)) continue;
-      const auto type = std::filesystem::symlink_status(path).type();
-      if (type == std::filesystem::file_type::directory) list_below(part / name, sizes);
-      if (type == std::filesystem::file_type::regular) sizes[(part / name).string()] = std::filesystem::file_size(path);
-    }
-  }
-
   void sync_folders(const Names& names) const {
     std::set<Path> folders;
     for (const Path name : names) {

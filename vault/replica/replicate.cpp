@@ -18,7 +18,6 @@
 #include "vault/replica/layout.h"
 #include "vault/replica/restore.h"
 #include "vault/replica/snapshots.h"
-#include "vault/storage/bodies.h"
 #include "vault/storage/catalog.h"
 #include "vault/storage/replica_rows.h"
 
@@ -53,6 +52,16 @@ std::optional<std::uint64_t> size_of(const Path& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return std::nullopt;
   return static_cast<std::uint64_t>(status.st_size);
+}
+
+/// Names and sizes of the bodies of a vault, by name.
+std::map<std::string, std::uint64_t> bodies_in(const Path& root) {
+  std::map<std::string, std::uint64_t> bodies;
+  walk_files(root, "bodies", [&](const std::string& path, std::uint64_t size) {
+    const auto name = path.substr(path.rfind('/') + 1);
+    if (is_body_id(name) && path == body_object_name(name)) bodies.emplace(name, size);
+  });
+  return bodies;
 }
 
 const ReplicaBody* find_body(const std::vector<ReplicaBody>& bodies, const ByteArray<16>& id) {
@@ -262,9 +271,8 @@ class Replication {
   BodyPlan plan_bodies(const Path& root, const std::vector<ReplicaBody>& known) {
     BodyPlan plan{root, {}, {}, {}};
     Unfinished unfinished;
-    for (const auto& name : BodyStore(root / "bodies").list().bodies) {
-      const auto size = size_of(root / body_object_name(name));
-      if (size) plan_body(plan, name, *size, find_body(known, *array_from_hex<16>(name)), unfinished);
+    for (const auto& [name, size] : bodies_in(root)) {
+      plan_body(plan, name, size, find_body(known, *array_from_hex<16>(name)), unfinished);
     }
     return plan;
   }

@@ -69,8 +69,10 @@ SnapshotBodies read_bodies(ReplicaStore& store, const ReplicaStore::Sizes& listi
   for (const auto& name : names) {
     if (!listing.contains(name)) throw Error(Errc::kDamaged, name + " is missing");
   }
-  store.fetch({names.begin(), names.end()}, scratch, {});
-  return {read_lists(scratch, manifest.bodies), read_lists(scratch, manifest.spare_bodies)};
+  const auto there = store.folder();
+  if (there.empty()) store.fetch({names.begin(), names.end()}, scratch, {});
+  const auto& lists = there.empty() ? scratch : there;
+  return {read_lists(lists, manifest.bodies), read_lists(lists, manifest.spare_bodies)};
 }
 
 std::set<std::string> objects_of(const Manifest& manifest, const SnapshotBodies& bodies) {

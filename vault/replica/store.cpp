@@ -1,5 +1,11 @@
 #include "vault/replica/store.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
 #include "crypto/error.h"
 
 namespace casevault {
@@ -26,6 +32,27 @@ const std::vector<const char*>& rclone_variables() {
       "HTTPS_PROXY",   "https_proxy",    "AWS_PROFILE",             "AWS_SHARED_CREDENTIALS_FILE",
       "ALL_PROXY",     "RCLONE_BWLIMIT", "DBUS_SESSION_BUS_ADDRESS"};
   return kNames;
+}
+
+void walk_files(const Path& root, const std::string& folder,
+                const std::function<void(const std::string& name, std::uint64_t size)>& take) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir((root / folder).c_str()), ::closedir);
+  if (!directory) {
+    if (errno == ENOENT || errno == ENOTDIR) return;
+    throw Error(error_code_of(errno), "cannot read the folder " + (root / folder).string());
+  }
+  while (const auto* entry = ::readdir(directory.get())) {
+    const std::string name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    struct stat status {};
+    const bool is_folder = entry->d_type == DT_DIR;  // no look at it is needed, unless it is a file
+    if (!is_folder && ::fstatat(::dirfd(directory.get()), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (is_folder || S_ISDIR(status.st_mode)) {
+      walk_files(root, folder + "/" + name, take);
+    } else if (S_ISREG(status.st_mode)) {
+      take(folder + "/" + name, static_cast<std::uint64_t>(status.st_size));
+    }
+  }
 }
 
 void make_folders(const Path& path) {

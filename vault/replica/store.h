@@ -38,6 +38,8 @@ class ReplicaStore {
   /// Copies objects to files `to/<name>`, which may be there already. Those that are missing or cannot be read are left
   /// out, and so may be files that are not whole: only hashes tell.
   virtual void fetch(const Names& names, const Path& to, const Progress& progress) = 0;
+  /// Where objects can be read without fetching them; empty for none.
+  virtual Path folder() const { return {}; }
   virtual void remove(const Names& names) = 0;
   /// Held while something is written there, so that nobody else prunes meanwhile. @throws Error{kBusy}
   virtual std::shared_ptr<void> lock() = 0;
@@ -61,6 +63,11 @@ const std::vector<const char*>& rclone_variables();
 std::unique_ptr<ReplicaStore> make_folder_store(const Path& folder, const Environment& environment);
 std::unique_ptr<ReplicaStore> make_rclone_store(const std::string& remote, const RcloneSettings& rclone,
                                                 const Environment& environment);
+
+/// Gives every file below `folder`, with its name relative to `root` and its size; links and all else are passed over.
+/// Does nothing where there is no such folder.
+void walk_files(const Path& root, const std::string& folder,
+                const std::function<void(const std::string& name, std::uint64_t size)>& take);
 
 /// With its parents, where they are missing. Not synced.
 void make_folders(const Path& path);

@@ -51,8 +51,8 @@ void print_result(Invocation& call, const Replicated& done, bool dry_run) {
                     size_for_people(done.bytes) + " to " + done.label);
     return;
   }
-  call.out().line("snapshot " + std::to_string(done.number) + " of " + size_for_people(done.bytes) + " in " + done.label +
-                  "; sent and read back: " + sent);
+  call.out().line("snapshot " + std::to_string(done.number) + " of " + size_for_people(done.bytes) + " in " +
+                  done.label + "; sent and read back: " + sent);
   if (done.deleted_snapshots > 0) {
     call.out().line("deleted: " + count_of(done.deleted_snapshots, "older snapshot", "older snapshots") + ", " +
                     count_of(done.deleted_objects, "object", "objects"));
@@ -176,7 +176,9 @@ int run_replicate(Invocation& call) {
   }
   OpenVault vault(call);
   const int status = replicate_once(call, vault.session());
-  if (!call.has("dry-run")) call.out().next("see that it can be brought back: casevault restore " + shell_word(call.argument(0)) + " --vault NEWDIR");
+  if (!call.has("dry-run"))
+    call.out().next("see that it can be brought back: casevault restore " + shell_word(call.argument(0)) +
+                    " --vault NEWDIR");
   return status;
 }
 
@@ -204,9 +206,7 @@ Command replicate_command() {
           "memory.",
       .options = {{.name = "dry-run", .value = nullptr, .help = "only say what would be sent"},
                   {.name = "keep", .value = "N", .help = "delete all but the newest N snapshots there"},
-                  {.name = "watch",
-                   .value = nullptr,
-                   .help = "go on: whenever something was changed, and once a day"},
+                  {.name = "watch", .value = nullptr, .help = "go on: whenever something was changed, and once a day"},
                   {.name = "every",
                    .value = "MINUTES",
                    .help = "with --watch: no more often than this; 60 if not given"}},

@@ -137,9 +137,11 @@ class Restoring {
                           {"whole", !is_absent_partly(folder_)},
                           {"checked", true}});
     } else {
-      call_.out().line("restored" + (number == 0 ? std::string() : " snapshot " + std::to_string(number) + " of " + time_for_people(time)) +
-                       " to " + folder_.string() + ": " + count_of(result.cases_checked, "case", "cases") + ", " +
-                       count_of(result.versions_checked, "version", "versions") + " of records checked");
+      call_.out().line(
+          "restored" +
+          (number == 0 ? std::string() : " snapshot " + std::to_string(number) + " of " + time_for_people(time)) +
+          " to " + folder_.string() + ": " + count_of(result.cases_checked, "case", "cases") + ", " +
+          count_of(result.versions_checked, "version", "versions") + " of records checked");
     }
     if (number != 0 && !is_fresh_known()) {
       call_.out().note("whether a newer snapshot was taken away from there, nobody here can tell; this one is of " +
@@ -147,7 +149,8 @@ class Restoring {
     }
     if (is_absent_partly(folder_)) {
       call_.out().note("the large files of other cases are absent; everything else is there");
-      call_.out().next("fetch them: casevault restore " + shell_word(request_.source) + " --vault " + shell_word(folder_.string()));
+      call_.out().next("fetch them: casevault restore " + shell_word(request_.source) + " --vault " +
+                       shell_word(folder_.string()));
     } else {
       call_.out().next("casevault status --vault " + shell_word(folder_.string()));
     }
@@ -168,8 +171,10 @@ class Restoring {
                           {"whole", true},
                           {"checked", false}});
     } else {
-      call_.out().line("every file is as the snapshot names it; signatures are not checked yet, for the vault does not "
-                       "open: " + std::string(error.what()));
+      call_.out().line(
+          "every file is as the snapshot names it; signatures are not checked yet, for the vault does not "
+          "open: " +
+          std::string(error.what()));
     }
     call_.out().hint("let this machine in: casevault custody enroll-device --vault " + shell_word(folder_.string()));
     call_.out().hint("then check the rest: casevault verify --vault " + shell_word(folder_.string()));

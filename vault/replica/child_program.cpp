@@ -64,7 +64,8 @@ class Running {
   int finish(const Environment& environment) {
     while (from_out_.get() >= 0 || from_err_.get() >= 0) {
       stop_if_interrupted(environment);
-      std::array<pollfd, 3> waits = {{{to_.get(), POLLOUT, 0}, {from_out_.get(), POLLIN, 0}, {from_err_.get(), POLLIN, 0}}};
+      std::array<pollfd, 3> waits = {
+          {{to_.get(), POLLOUT, 0}, {from_out_.get(), POLLIN, 0}, {from_err_.get(), POLLIN, 0}}};
       if (::poll(waits.data(), waits.size(), kLookEveryMs) <= 0) continue;
       if (waits[0].revents != 0) feed();
       if (waits[1].revents != 0) take(from_out_, [&](ByteView data) { output_.out(data); });

@@ -135,8 +135,8 @@ class FolderStore : public ReplicaStore {
     const auto target = folder_ / name;
     remove_file_if_there(target);
     auto file = NewFile::beside(target);
-    const auto digest = copy_content(*source, environment_, progress,
-                                     [&](std::uint64_t, ByteView data) { file.append(data); });
+    const auto digest =
+        copy_content(*source, environment_, progress, [&](std::uint64_t, ByteView data) { file.append(data); });
     if (sync) file.sync();
     file.publish_unsynced();
     return digest;

@@ -62,8 +62,7 @@ bool is_snapshot_name(std::string_view name) {
 bool is_replicated_file(std::string_view name) {
   remove_prefix(name, "spare/");
   if (name == "vault.json" || name == "slots" || name == "audit/log") return true;
-  if (remove_prefix(name, "handover/"))
-    return is_number(name) || (remove_prefix(name, "join-") && is_hex(name, 16));
+  if (remove_prefix(name, "handover/")) return is_number(name) || (remove_prefix(name, "join-") && is_hex(name, 16));
   remove_suffix(name, "-journal");
   return name == "catalog.db" || (remove_prefix(name, "cases/") && is_case_database(name));
 }

@@ -89,15 +89,19 @@ std::vector<BodyList> lists_from_json(Fields& fields, const char* key, const std
   return lists;
 }
 
-std::uint64_t sum(const std::vector<BodyList>& lists, std::uint64_t BodyList::* member) {
+std::uint64_t sum(const std::vector<BodyList>& lists, std::uint64_t BodyList::*member) {
   return std::accumulate(lists.begin(), lists.end(), std::uint64_t{0},
                          [&](std::uint64_t total, const BodyList& list) { return total + list.*member; });
 }
 
 }  // namespace
 
-std::uint64_t Manifest::body_count() const { return sum(bodies, &BodyList::count) + sum(spare_bodies, &BodyList::count); }
-std::uint64_t Manifest::body_bytes() const { return sum(bodies, &BodyList::bytes) + sum(spare_bodies, &BodyList::bytes); }
+std::uint64_t Manifest::body_count() const {
+  return sum(bodies, &BodyList::count) + sum(spare_bodies, &BodyList::count);
+}
+std::uint64_t Manifest::body_bytes() const {
+  return sum(bodies, &BodyList::bytes) + sum(spare_bodies, &BodyList::bytes);
+}
 
 Bytes encode_manifest(const Manifest& manifest) {
   auto fields = unsealed_fields(manifest);

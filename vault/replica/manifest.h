@@ -38,14 +38,14 @@ struct BodyList {
 /// without the vault's keys learns what the vault's folder shows, and when the snapshot was made.
 struct Manifest {
   VaultId vault{};
-  std::uint64_t number = 0;     // from 1
-  std::int64_t time_ms = 0;     // by the clock of who made it
-  LogCite log;                  // the audit log as far as it is in it
-  std::string previous;         // SHA-256 in hex of the snapshot before it; empty for none
+  std::uint64_t number = 0;            // from 1
+  std::int64_t time_ms = 0;            // by the clock of who made it
+  LogCite log;                         // the audit log as far as it is in it
+  std::string previous;                // SHA-256 in hex of the snapshot before it; empty for none
   std::vector<ReplicaFile> files;      // by name
   std::vector<BodyList> bodies;        // by the names of the bodies in them
   std::vector<BodyList> spare_bodies;  // of the vault in spare/
-  Bytes seal;                   // who signed it, sealed: see seal_manifest
+  Bytes seal;                          // who signed it, sealed: see seal_manifest
 
   std::uint64_t body_count() const;
   std::uint64_t body_bytes() const;

@@ -14,11 +14,11 @@ namespace {
 constexpr int kNoSuchDirectory = 3;
 constexpr int kNoSuchFile = 4;
 
-constexpr std::string_view kFullWords[] = {"no space left", "quota exceeded", "disk quota", "insufficient storage",
-                                           "507 ",          "storage full"};
-constexpr std::string_view kRefusedWords[] = {"permission denied", "read-only file system", "read only", "accessdenied",
-                                              "access denied",     "403 forbidden",         "405 method",
-                                              "operation not permitted", "object lock", "401 unauthorized"};
+constexpr std::string_view kFullWords[] = {"no space left",        "quota exceeded", "disk quota",
+                                           "insufficient storage", "507 ",           "storage full"};
+constexpr std::string_view kRefusedWords[] = {
+    "permission denied", "read-only file system",   "read only",   "accessdenied",    "access denied", "403 forbidden",
+    "405 method",        "operation not permitted", "object lock", "401 unauthorized"};
 
 bool mentions(std::string_view text, std::span<const std::string_view> words) {
   return std::ranges::any_of(words, [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
@@ -178,9 +178,10 @@ class RcloneStore : public ReplicaStore {
     words.insert(words.begin(), {program_, "--use-json-log", "--stats", "1s", "--stats-log-level", "NOTICE",
                                  "--log-level", "NOTICE", "--ask-password=false"});
     const ChildOutput output{
-        .out = [&](ByteView data) {
-          if (out) out(data);
-        },
+        .out =
+            [&](ByteView data) {
+              if (out) out(data);
+            },
         .err = [&](std::string_view line) { listen(line, talk, progress); },
     };
     return run_program({std::move(words), variables_, std::move(input)}, output, environment_);
@@ -218,7 +219,8 @@ class RcloneStore : public ReplicaStore {
   /// Options of a remote made up on the spot may be passwords.
   std::string without_options(std::string text) const {
     const auto hide = [&](const std::string& what, const std::string& with) {
-      for (auto at = text.find(what); !what.empty() && at != std::string::npos; at = text.find(what, at + with.size())) {
+      for (auto at = text.find(what); !what.empty() && at != std::string::npos;
+           at = text.find(what, at + with.size())) {
         text.replace(at, what.size(), with);
       }
     };

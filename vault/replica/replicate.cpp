@@ -127,7 +127,9 @@ class Replication {
 
  private:
   std::string objects() const { return "snapshot " + std::to_string(result_.number) + " to " + result_.label; }
-  void log(const char* outcome) { session_.record(request_.dry_run ? "replicate-dry" : "replicate", objects(), outcome); }
+  void log(const char* outcome) {
+    session_.record(request_.dry_run ? "replicate-dry" : "replicate", objects(), outcome);
+  }
 
   void log_failure(const Error& error) {
     try {
@@ -165,9 +167,7 @@ class Replication {
     if (previous_ && is_trusted(*previous_)) trust_previous();
   }
 
-  VaultId vault_id() const {
-    return Vault::open(session_.place(), session_.environment()).header().vault_id;
-  }
+  VaultId vault_id() const { return Vault::open(session_.place(), session_.environment()).header().vault_id; }
 
   /// Made by this vault, or by somebody in it: then what it says of objects needs no second look.
   bool is_trusted(const StoredSnapshot& snapshot) {
@@ -183,7 +183,9 @@ class Replication {
     return std::nullopt;
   }
 
-  std::string target_id() const { return to_hex(blake2b_256({as_bytes("casevault/v1/replica-target"), as_bytes(target_)})); }
+  std::string target_id() const {
+    return to_hex(blake2b_256({as_bytes("casevault/v1/replica-target"), as_bytes(target_)}));
+  }
 
   void trust_previous() {
     try {
@@ -460,8 +462,8 @@ class Replication {
     const auto listing = store_.list();
     std::set<std::string> names;
     for (const auto& snapshot : snapshots) {
-      names.merge(objects_of(snapshot.manifest, read_bodies(store_, listing, snapshot.manifest,
-                                                            scratch_->folder() / "kept")));
+      names.merge(
+          objects_of(snapshot.manifest, read_bodies(store_, listing, snapshot.manifest, scratch_->folder() / "kept")));
     }
     return names;
   }
@@ -470,7 +472,8 @@ class Replication {
     if (request_.dry_run) return log("done");
     remember_snapshot(session_.environment(), manifest_);
     if (!session_.catalog().is_current()) {
-      result_.warnings.push_back("the vault's keys were changed meanwhile: the snapshot is whole, and not in the audit log");
+      result_.warnings.push_back(
+          "the vault's keys were changed meanwhile: the snapshot is whole, and not in the audit log");
       return;
     }
     log("done");
@@ -530,8 +533,8 @@ std::string change_mark(const Path& vault) {
   const auto add = [&](const Path& path) {
     struct stat status {};
     if (::lstat(path.c_str(), &status) != 0) return;
-    mark += path.filename().string() + " " + std::to_string(status.st_ino) + " " + std::to_string(status.st_size) + " " +
-            std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec) + "\n";
+    mark += path.filename().string() + " " + std::to_string(status.st_ino) + " " + std::to_string(status.st_size) +
+            " " + std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec) + "\n";
   };
   for (const char* file : {"vault.json", "slots"}) add(vault / file);
   for (const char* folder : {"cases", "handover"}) {

@@ -16,10 +16,10 @@ struct ReplicateRequest {
 struct Replicated {
   std::uint64_t number = 0;  // of the snapshot
   std::int64_t time_ms = 0;
-  std::string label;                   // of the place
-  std::uint64_t bodies = 0;            // in the snapshot
-  std::uint64_t bytes = 0;             // of all that makes it up
-  std::uint64_t sent_objects = 0;      // what this run wrote, or would write
+  std::string label;               // of the place
+  std::uint64_t bodies = 0;        // in the snapshot
+  std::uint64_t bytes = 0;         // of all that makes it up
+  std::uint64_t sent_objects = 0;  // what this run wrote, or would write
   std::uint64_t sent_bytes = 0;
   std::uint64_t sent_database_bytes = 0;  // of these, chunks of databases
   std::uint64_t deleted_snapshots = 0;

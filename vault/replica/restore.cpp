@@ -23,7 +23,8 @@ constexpr std::size_t kPageSize = 4096;
 constexpr int kFreezeTimeoutMs = 10'000;
 constexpr const char* kScratch = ".objects.partial";
 constexpr const char* kAbsent = "absent";
-constexpr std::string_view kFromElsewhere = "take it from another replica, or restore an older snapshot: --snapshot N --older";
+constexpr std::string_view kFromElsewhere =
+    "take it from another replica, or restore an older snapshot: --snapshot N --older";
 using Sizes = ReplicaStore::Sizes;
 
 Path spare_or_not(const Path& folder, bool spare) { return spare ? folder / kSpare : folder; }
@@ -205,13 +206,14 @@ StoredSnapshot choose_snapshot(ReplicaStore& store, const Sizes& listing, const 
   try {
     auto found = snapshot_of_number(store, listing, wanted);
     if (!found) {
-      throw Error(Errc::kUsage, "there is no snapshot " + std::to_string(wanted) + " there; the newest is " +
-                                    std::to_string(newest));
+      throw Error(Errc::kUsage,
+                  "there is no snapshot " + std::to_string(wanted) + " there; the newest is " + std::to_string(newest));
     }
     if (wanted < newest && !request.older) {
-      throw Error(Errc::kUsage, "snapshot " + std::to_string(wanted) + " is older than the newest there, number " +
-                                    std::to_string(newest),
-                  "to take it all the same, add --older");
+      throw Error(
+          Errc::kUsage,
+          "snapshot " + std::to_string(wanted) + " is older than the newest there, number " + std::to_string(newest),
+          "to take it all the same, add --older");
     }
     return std::move(*found);
   } catch (const Error& error) {
@@ -234,9 +236,7 @@ void refuse_older(const Manifest& manifest, const Environment& environment, bool
 
 // Structure
 
-Finding damaged(const std::string& object, const std::string& what) {
-  return {Finding::Weight::kBad, object, what};
-}
+Finding damaged(const std::string& object, const std::string& what) { return {Finding::Weight::kBad, object, what}; }
 
 /// What can be seen without keys: a snapshot may have been written by anybody.
 void check_structure(const Path& folder, const Manifest& manifest, const Environment& environment,
@@ -299,7 +299,8 @@ Rebuilt copy_vault(const Path& source, const Path& folder, const Environment& en
     make_folders((folder / file.name).parent_path());
     auto target = File::create_new(folder / file.name);
     for (std::uint64_t i = 0; i < file.chunks.size(); ++i) {
-      target.write_at(i * kReplicaChunkSize, *read_small_file(scratch / object_name(file.chunks[i]), kReplicaChunkSize));
+      target.write_at(i * kReplicaChunkSize,
+                      *read_small_file(scratch / object_name(file.chunks[i]), kReplicaChunkSize));
     }
   }
   remove_tree(scratch);
@@ -353,7 +354,8 @@ Rebuilt rebuild_vault(const RestoreRequest& request, const Path& folder, const R
   }
   fetcher.set_total(rebuilt.bytes);
   fetcher.files(manifest, folder);
-  const bool has_spare = std::ranges::any_of(manifest.files, [](const auto& f) { return f.name.starts_with("spare/"); });
+  const bool has_spare =
+      std::ranges::any_of(manifest.files, [](const auto& f) { return f.name.starts_with("spare/"); });
   if (has_spare) make_skeleton(folder / kSpare);
   remove_other_bodies(folder, rebuilt.bodies.bodies);
   if (!request.leave_bodies) fetcher.bodies(rebuilt.bodies.bodies, folder);
@@ -385,7 +387,8 @@ File lock_rebuilding(const Path& place) {
 
 void publish_rebuilt(const Path& place, const Path& folder) {
   if (std::filesystem::exists(std::filesystem::symlink_status(folder))) {
-    throw Error(Errc::kUsage, "something is there already: " + folder.string(), "choose another place with --vault DIR");
+    throw Error(Errc::kUsage, "something is there already: " + folder.string(),
+                "choose another place with --vault DIR");
   }
   sync_file_system(place);
   const auto target = std::filesystem::absolute(folder).lexically_normal();
@@ -431,10 +434,11 @@ VerifyResult check_restored(Session& session, const Rebuilt& rebuilt, const Rest
     std::erase_if(result.findings, [&](const Finding& f) { return is_left_out(f, rebuilt, session.place()); });
   }
   if (rebuilt.snapshot && !signer) {
-    result.findings.insert(result.findings.begin(),
-                           damaged(rebuilt.snapshot->name,
-                                   "is not signed by anybody in this vault: somebody else put it together; take another "
-                                   "snapshot: --snapshot N --older"));
+    result.findings.insert(
+        result.findings.begin(),
+        damaged(rebuilt.snapshot->name,
+                "is not signed by anybody in this vault: somebody else put it together; take another "
+                "snapshot: --snapshot N --older"));
   }
   return result;
 }

@@ -14,6 +14,12 @@ namespace {
 constexpr std::string_view kPrefix = "rclone:";
 constexpr std::size_t kBlockSize = 1u << 20;  // bytes
 
+/// The system begins its sentences with a capital letter.
+std::string lower(std::string reason) {
+  if (!reason.empty() && reason[0] >= 'A' && reason[0] <= 'Z') reason[0] = static_cast<char>(reason[0] + 32);
+  return reason;
+}
+
 }  // namespace
 
 bool is_remote(const std::string& place) { return place.starts_with(kPrefix); }
@@ -26,11 +32,21 @@ std::unique_ptr<ReplicaStore> open_replica_store(const std::string& place, const
 }
 
 const std::vector<const char*>& rclone_variables() {
-  static const std::vector<const char*> kNames = {
-      "PATH",          "HOME",           "XDG_CONFIG_HOME",         "RCLONE_CONFIG",
-      "SSH_AUTH_SOCK", "SSL_CERT_FILE",  "RCLONE_CONFIG_PASS",      "RCLONE_PASSWORD_COMMAND",
-      "HTTPS_PROXY",   "https_proxy",    "AWS_PROFILE",             "AWS_SHARED_CREDENTIALS_FILE",
-      "ALL_PROXY",     "RCLONE_BWLIMIT", "DBUS_SESSION_BUS_ADDRESS"};
+  static const std::vector<const char*> kNames = {"PATH",
+                                                  "HOME",
+                                                  "XDG_CONFIG_HOME",
+                                                  "RCLONE_CONFIG",
+                                                  "SSH_AUTH_SOCK",
+                                                  "SSL_CERT_FILE",
+                                                  "RCLONE_CONFIG_PASS",
+                                                  "RCLONE_PASSWORD_COMMAND",
+                                                  "HTTPS_PROXY",
+                                                  "https_proxy",
+                                                  "AWS_PROFILE",
+                                                  "AWS_SHARED_CREDENTIALS_FILE",
+                                                  "ALL_PROXY",
+                                                  "RCLONE_BWLIMIT",
+                                                  "DBUS_SESSION_BUS_ADDRESS"};
   return kNames;
 }
 
@@ -58,7 +74,9 @@ void walk_files(const Path& root, const std::string& folder,
 void make_folders(const Path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  if (error) throw Error(error_code_of(error.value()), "cannot create the folder " + path.string() + ": " + error.message());
+  if (error)
+    throw Error(error_code_of(error.value()),
+                "cannot create the folder " + path.string() + ": " + lower(error.message()));
 }
 
 Sha256Digest hash_file(const Path& path, const Environment& environment, const ReplicaStore::Progress& progress) {

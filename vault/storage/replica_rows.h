@@ -16,11 +16,11 @@ inline constexpr const char* kReplicaSchema =
 
 /// The newest snapshot of the vault at one place.
 struct ReplicaRow {
-  std::string target;         // H256 of the place as it was given, in hex: the address may hold a password
-  std::string label;          // what people call the place
-  std::uint64_t number = 0;   // of the snapshot
-  Sha256Digest manifest{};    // of its file
-  std::int64_t time_ms = 0;   // when it was made
+  std::string target;        // H256 of the place as it was given, in hex: the address may hold a password
+  std::string label;         // what people call the place
+  std::uint64_t number = 0;  // of the snapshot
+  Sha256Digest manifest{};   // of its file
+  std::int64_t time_ms = 0;  // when it was made
 };
 /// The newest first.
 std::vector<ReplicaRow> read_replicas(const Catalog& catalog);

@@ -77,7 +77,8 @@ class Restoring {
 
   int refuse(const std::vector<Finding>& findings) {
     print_findings(call_, findings);
-    call_.out().error("nothing was restored: what is named above is missing or damaged");
+    const auto from = rebuilt_.snapshot ? " from " + rebuilt_.snapshot->name : std::string();
+    call_.out().error("nothing was restored" + from + ": what is named above is missing or damaged");
     call_.out().hint("what was fetched and is whole is kept for the next try, in " + place_.string());
     return kDamagedStatus;
   }

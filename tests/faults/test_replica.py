@@ -7,10 +7,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 
-from harness import (BUSY, DAMAGED, DONE, NO_SPACE, NO_VAULT, NOT_ALLOWED, NOT_FOUND, PARTIAL, RANDOM, UNDER_STRACE,
+from harness import (BUSY, DAMAGED, DONE, INTERRUPTED, NO_SPACE, NO_VAULT, NOT_ALLOWED, NOT_FOUND, PARTIAL, RANDOM, UNDER_STRACE,
                      USAGE, WRONG_PASSPHRASE, Disk, FaultTest, calls_in, copy_tree, files_of, has_strace, in_own_mounts,
                      main, noise, number_from, read, scratch, spread, strace, write)
 from replicas import RCLONE, ReplicaOffice, Served, flip, needed_by_newest, snapshots_in
@@ -232,6 +233,31 @@ class ReplicaTest(FaultTest):
         for number in range(1, made + 1):
             office.check_restores(None, "--snapshot", str(number), "--older")
             office.forget_replicas()
+
+    def test_watch_makes_one_at_once_and_ends_when_told(self):
+        office = self.office
+        running = office.start("replicate", office.replica, "--watch")
+        folder = os.path.join(office.replica, "snapshots")
+        while not (os.path.isdir(folder) and os.listdir(folder)):
+            self.assertTrue(running.is_running(), "it has ended")
+        running.kill(signal.SIGTERM)
+        self.assertIn(running.finish().status, (DONE, INTERRUPTED))
+        office.check_restores()
+
+    def test_through_a_guard(self):
+        """Unlocked once, neither `replicate` nor `--watch` asks for a passphrase."""
+        office = self.office
+        runtime = {"XDG_RUNTIME_DIR": office.fresh("runtime")}
+        os.mkdir(runtime["XDG_RUNTIME_DIR"], 0o700)
+        office.ok("unlock", env=runtime)
+        self.addCleanup(office.run, "lock", passphrase=False, env=runtime)
+        office.replicate(passphrase=False, env=runtime)
+        running = office.start("replicate", office.replica, "--watch", passphrase=False, env=runtime)
+        while len(snapshots_in(office.replica)) < 2:
+            self.assertTrue(running.is_running(), "it has ended")
+        running.kill(signal.SIGTERM)
+        self.assertIn(running.finish().status, (DONE, INTERRUPTED))
+        office.check_restores()
 
     # Harm
 

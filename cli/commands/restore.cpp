@@ -177,7 +177,9 @@ class Restoring {
           "open: " +
           std::string(error.what()));
     }
-    call_.out().hint("let this machine in: casevault custody enroll-device --vault " + shell_word(folder_.string()));
+    call_.out().hint(
+        "let this machine in, under a name of its own: casevault custody enroll-device --name NAME --vault " +
+        shell_word(folder_.string()));
     call_.out().hint("then check the rest: casevault verify --vault " + shell_word(folder_.string()));
     return static_cast<int>(Errc::kPartial);
   }

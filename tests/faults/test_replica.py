@@ -11,7 +11,8 @@ import signal
 import subprocess
 import threading
 
-from harness import (BUSY, DAMAGED, DONE, INTERRUPTED, NO_SPACE, NO_VAULT, NOT_ALLOWED, NOT_FOUND, PARTIAL, RANDOM, UNDER_STRACE,
+from harness import (BUSY, DAMAGED, DONE, INTERRUPTED, NO_SPACE, NO_VAULT, NOT_ALLOWED, NOT_FOUND, PARTIAL, RANDOM,
+                     UNDER_STRACE,
                      USAGE, WRONG_PASSPHRASE, Disk, FaultTest, calls_in, copy_tree, files_of, has_strace, in_own_mounts,
                      main, noise, number_from, read, scratch, spread, strace, write)
 from replicas import RCLONE, ReplicaOffice, Served, flip, needed_by_newest, snapshots_in

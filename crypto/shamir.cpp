@@ -1,5 +1,6 @@
 #include "crypto/shamir.h"
 
+#include <algorithm>
 #include <bitset>
 
 #include "crypto/error.h"
@@ -54,15 +55,20 @@ void check_indices(std::span<const std::uint32_t> indices) {
   }
 }
 
-// Lagrange's coefficient of share `index` at 0: the product, over the other indices, of other / (other - index).
-PublicScalar weight_at_zero(std::span<const std::uint32_t> indices, std::uint32_t index) {
+PublicScalar difference_of(std::uint32_t a, std::uint32_t b) {
+  PublicScalar difference;
+  crypto_core_ristretto255_scalar_sub(raw(difference), raw(scalar_of(a)), raw(scalar_of(b)));
+  return difference;
+}
+
+// Lagrange's coefficient of share `index` at `place`: the product, over the other indices, of
+// (other - place) / (other - index).
+PublicScalar weight(std::span<const std::uint32_t> indices, std::uint32_t index, std::uint32_t place) {
   PublicScalar above = scalar_of(1), below = scalar_of(1);
   for (const std::uint32_t other : indices) {
     if (other == index) continue;
-    PublicScalar difference;
-    crypto_core_ristretto255_scalar_sub(raw(difference), raw(scalar_of(other)), raw(scalar_of(index)));
-    multiply_by(above, scalar_of(other));
-    multiply_by(below, difference);
+    multiply_by(above, difference_of(other, place));
+    multiply_by(below, difference_of(other, index));
   }
   PublicScalar inverse;
   const int status = crypto_core_ristretto255_scalar_invert(raw(inverse), raw(below));
@@ -72,11 +78,25 @@ PublicScalar weight_at_zero(std::span<const std::uint32_t> indices, std::uint32_
 }
 
 // One for each index, in their order. @throws Error{kDamaged}
-std::vector<PublicScalar> weights_at_zero(std::span<const std::uint32_t> indices) {
+std::vector<PublicScalar> weights_at(std::span<const std::uint32_t> indices, std::uint32_t place) {
   check_indices(indices);
   std::vector<PublicScalar> weights;
-  for (const std::uint32_t index : indices) weights.push_back(weight_at_zero(indices, index));
+  for (const std::uint32_t index : indices) weights.push_back(weight(indices, index, place));
   return weights;
+}
+
+// What the share at `place` would be, or the secret at 0; the identity is possible.
+Element value_in_exponent(std::span<const ElementShare> shares, std::uint32_t place) {
+  std::vector<std::uint32_t> indices;
+  for (const auto& share : shares) indices.push_back(share.index);
+  const auto weights = weights_at(indices, place);
+  Element sum;  // the identity, where addition starts
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    const Element term = multiply(shares[i].value, Scalar::from_bytes(weights[i]));
+    const int status = crypto_core_ristretto255_add(raw(sum.bytes), raw(sum.bytes), raw(term.bytes));
+    require(status == 0, "shamir: addition failed");
+  }
+  return sum;
 }
 
 }  // namespace
@@ -94,7 +114,7 @@ DealtScalar deal_scalar(const Scalar& secret, unsigned threshold, unsigned count
 Scalar interpolate(std::span<const ScalarShare> shares) {
   std::vector<std::uint32_t> indices;
   for (const ScalarShare& share : shares) indices.push_back(share.index);
-  const auto weights = weights_at_zero(indices);
+  const auto weights = weights_at(indices, 0);
   Scalar sum = Scalar::zero();
   for (std::size_t i = 0; i < shares.size(); ++i) {
     Scalar term = shares[i].value.clone();
@@ -104,18 +124,24 @@ Scalar interpolate(std::span<const ScalarShare> shares) {
   return sum;
 }
 
-Element interpolate_in_exponent(std::span<const std::pair<std::uint32_t, Element>> shares) {
-  std::vector<std::uint32_t> indices;
-  for (const auto& share : shares) indices.push_back(share.first);
-  const auto weights = weights_at_zero(indices);
-  Element sum;  // the identity, where addition starts
-  for (std::size_t i = 0; i < shares.size(); ++i) {
-    const Element term = multiply(shares[i].second, Scalar::from_bytes(weights[i]));
-    const int status = crypto_core_ristretto255_add(raw(sum.bytes), raw(sum.bytes), raw(term.bytes));
-    require(status == 0, "shamir: addition failed");
-  }
+Element interpolate_in_exponent(std::span<const ElementShare> shares) {
+  const auto sum = value_in_exponent(shares, 0);
   if (sum == Element{}) throw Error(Errc::kDamaged, "the shares of an answer cancel each other out");
   return sum;
+}
+
+bool agree(std::span<const ElementShare> shares, unsigned threshold) {
+  if (shares.size() <= threshold) return true;
+  const auto first = shares.first(threshold);
+  return std::ranges::all_of(shares.subspan(threshold), [&](const ElementShare& other) {
+    return value_in_exponent(first, other.index) == other.value;
+  });
+}
+
+bool agree(std::span<const ScalarShare> shares, unsigned threshold) {
+  std::vector<ElementShare> commitments;
+  for (const auto& share : shares) commitments.push_back({share.index, generator_times(share.value)});
+  return agree(commitments, threshold);
 }
 
 bool commits_to(const Element& commitment, const Scalar& secret) {

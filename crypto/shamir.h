@@ -1,6 +1,5 @@
 #pragma once
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "crypto/ristretto.h"
@@ -19,6 +18,12 @@ struct ScalarShare {
   Scalar value;
 };
 
+/// An element that was multiplied with a share (`oprf_evaluate` under it).
+struct ElementShare {
+  std::uint32_t index = 0;
+  Element value;
+};
+
 struct DealtScalar {
   std::vector<Scalar> shares;  // index i + 1 at i
   /// The generator times the secret: who guesses the secret can check the guess, so only secrets that cannot be
@@ -34,10 +39,15 @@ DealtScalar deal_scalar(const Scalar& secret, unsigned threshold, unsigned count
 /// 1 … kMaxShares.
 Scalar interpolate(std::span<const ScalarShare> shares);
 
-/// The same for elements that each share was multiplied with (`oprf_evaluate` under each share): what one
-/// multiplication with the secret would have given. @throws Error{kDamaged} for the same, and when an element is none
+/// The same for elements that one element became under each share: what one multiplication with the secret would have
+/// given. @throws Error{kDamaged} for the same, and when an element is none
 /// or the result is the identity, which somebody must have made so.
-Element interpolate_in_exponent(std::span<const std::pair<std::uint32_t, Element>> shares);
+Element interpolate_in_exponent(std::span<const ElementShare> shares);
+
+/// Whether all are of one deal: always so for `threshold` of them or fewer. Where they are more, and up to that many
+/// more are false, this is false. @throws Error{kDamaged} as `interpolate` does.
+[[nodiscard]] bool agree(std::span<const ElementShare> shares, unsigned threshold);
+[[nodiscard]] bool agree(std::span<const ScalarShare> shares, unsigned threshold);
 
 /// Whether the scalar is the one whose commitment this is.
 [[nodiscard]] bool commits_to(const Element& commitment, const Scalar& secret);

@@ -205,7 +205,7 @@ Session Vault::unlock(SlotAccess& access) {
   auto parts = unlock_vault(folder_, header_, environment_, access);
   const auto alarm = std::move(parts->alarm);
   Session session(std::move(parts));
-  follow_custody(session, header_, access, alarm ? &*alarm : nullptr);
+  follow_custody(session, access, alarm ? &*alarm : nullptr);
   return session;
 }
 

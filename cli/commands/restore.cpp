@@ -8,7 +8,6 @@
 #include "cli/rclone.h"
 #include "cli/session.h"
 #include "vault/access/case_access.h"
-#include "vault/access/unlock.h"
 #include "vault/replica/known.h"
 
 namespace casevault {
@@ -39,7 +38,9 @@ class Restoring {
         rclone_(rclone_settings(call.process())),
         request_(request_of(call)),
         folder_(call.vault_folder()),
-        place_(place_to_rebuild(folder_)) {}
+        place_(place_to_rebuild(folder_)) {
+    environment_.accepts_older = request_.older;
+  }
 
   int run() {
     if (is_absent_partly(folder_) && !call_.has("case")) return complete();
@@ -85,12 +86,7 @@ class Restoring {
 
   Session unlock(Vault& vault) {
     const auto user = call_.user();
-    auto access = vault.slot_access(user, current_passphrase(call_, "Passphrase of " + user));
-    if (!request_.older) return vault.unlock(access);
-    access.stretched.reset();  // then the custodians are not asked yet whether they know a newer state
-    Session session = vault.unlock(access);
-    accept_older_state(session);
-    return session;
+    return vault.unlock(user, current_passphrase(call_, "Passphrase of " + user));
   }
 
   int check_and_publish(Vault& vault) {
@@ -144,7 +140,7 @@ class Restoring {
           " to " + folder_.string() + ": " + count_of(result.cases_checked, "case", "cases") + ", " +
           count_of(result.versions_checked, "version", "versions") + " of records checked");
     }
-    if (number != 0 && !is_fresh_known()) {
+    if (number != 0 && (request_.older || !is_under_custody())) {
       call_.out().note("whether a newer snapshot was taken away from there, nobody here can tell; this one is of " +
                        time_for_people(time));
     }
@@ -152,15 +148,15 @@ class Restoring {
       call_.out().note("the large files of other cases are absent; everything else is there");
       call_.out().next("fetch them: casevault restore " + shell_word(request_.source) + " --vault " +
                        shell_word(folder_.string()));
+    } else if (is_under_custody()) {
+      call_.out().next("an owner goes on with it for everybody: casevault custody accept --vault " +
+                       shell_word(folder_.string()));
     } else {
       call_.out().next("casevault status --vault " + shell_word(folder_.string()));
     }
   }
 
-  bool is_fresh_known() const {
-    const auto vault = Vault::open(folder_, environment_);
-    return !vault.header().custody.empty() && !request_.older;
-  }
+  bool is_under_custody() const { return !Vault::open(folder_, environment_).header().custody.empty(); }
 
   /// Under custody a new machine opens nothing before it is let in.
   int publish_unopened(const Error& error) {
@@ -209,7 +205,7 @@ class Restoring {
   }
 
   Invocation& call_;
-  const Environment& environment_;
+  Environment environment_;
   RcloneSettings rclone_;
   RestoreRequest request_;
   Path folder_;

@@ -5,7 +5,7 @@ import re
 import time
 
 from custodians import Custodian, KeptOffice
-from harness import (DAMAGED, DESTROYED, DONE, NOT_ALLOWED, WRONG_PASSPHRASE, FaultTest, Office, copy_tree, files_of, main, read, scratch, write)
+from harness import (DAMAGED, DESTROYED, DONE, NOT_ALLOWED, USAGE, WRONG_PASSPHRASE, FaultTest, Office, copy_tree, files_of, main, read, scratch, write)
 
 REFUSED, TOO_FEW = 17, 18
 PLACES = ("Georgia", "Iceland", "Portugal")
@@ -164,6 +164,57 @@ class CustodyTest(FaultTest):
         self.assertEqual(result.status, DAMAGED, str(result))
         self.assertRegex(result.said, "it was rolled back")
         office.ok("list", "C-1")
+
+    def test_an_older_copy_is_gone_on_with(self):
+        """The disk was taken, and what is left is last night's copy."""
+        office = self.office
+        last_night = os.path.join(self.root, "last night")
+        copy_tree(office.vault, last_night)
+        here = {"CASEVAULT_DIR": last_night}
+        office.ok("add", "C-1", write(office.fresh("more"), "more"))
+        office.ok("status")  # custodians witness the log
+        result = office.run("status", env=here)
+        self.assertEqual(result.status, DAMAGED, str(result))
+        self.assertRegex(result.said, "an owner goes on: casevault custody accept")
+        self.assertEqual(office.run("custody", "accept", env=here).status, USAGE, "not by accident")
+        self.assertEqual(office.run("status", env=here).status, DAMAGED)
+        self.assertRegex(office.ok("--yes", "custody", "accept", env=here).text, "under new keys")
+        self.assertNotIn("custodians could not be told", office.ok("status", env=here).said)
+        self.assertRegex(office.ok("--yes", "custody", "accept", env=here).text, "nothing to accept")
+        self.assertRegex(office.ok("audit", "show", "--action", "custody-accept", env=here).text, "rolled back")
+        self.assertRegex(office.ok("audit", "verify", env=here).text, "last witnessed by a custodian")
+        office.ok("add", "C-1", write(office.fresh("new"), "new"), env=here)
+        office.ok("status", env=here)
+        seized = office.run("status")
+        self.assertEqual(seized.status, DAMAGED, str(seized))
+        self.assertRegex(seized.said, "rolled back|they know newer keys")
+
+    def test_a_copy_is_not_witnessed(self):
+        """Working in a copy, to try it out or out of malice, does not keep anybody from the vault."""
+        office = self.office
+        office.ok("status")
+        copy = {"CASEVAULT_DIR": os.path.join(self.root, "copy")}
+        copy_tree(office.vault, copy["CASEVAULT_DIR"])
+        for _ in range(3):
+            self.assertIn("this folder is a copy", office.ok("status", env=copy).said)
+        office.ok("list", "C-1")
+        office.ok("add", "C-1", write(office.fresh("more"), "more"))
+        office.ok("status")
+        self.assertEqual(office.run("status", env=copy).status, DAMAGED)
+
+    def test_a_forked_log_is_refused(self):
+        """The custodians witnessed another history of the same length and more."""
+        office = self.office
+        office.ok("status")
+        fork = os.path.join(self.root, "fork")
+        copy_tree(office.vault, fork)
+        office.ok("list", "C-1")
+        self.assertRegex(office.ok("--yes", "custody", "accept", env={"CASEVAULT_DIR": fork}).text, "witness this folder")
+        for _ in range(5):
+            office.ok("status", env={"CASEVAULT_DIR": fork})
+        result = office.run("list", "C-1")
+        self.assertEqual(result.status, DAMAGED, str(result))
+        self.assertRegex(result.said, "rolled back|forked")
 
     def test_duress(self):
         office = self.office

@@ -65,6 +65,10 @@ class ReplicaCustodyTest(FaultTest):
         self.assertFalse(os.path.exists(place))
         result, place = self.restore("--older", env=elsewhere)
         self.assertEqual(result.status, DONE, str(result))
+        before, office.vault = office.vault, place
+        self.assertEqual(office.run("cat", "C-1/E-1", env=elsewhere).status, DAMAGED)
+        office.ok("custody", "accept", "--yes", env=elsewhere)
+        office.vault = before
         self.check_reads(place, elsewhere)
 
 

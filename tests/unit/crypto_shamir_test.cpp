@@ -10,7 +10,6 @@ namespace casevault {
 namespace {
 
 using test::hex_array;
-using ElementShare = std::pair<std::uint32_t, Element>;
 
 std::string to_hex(const Scalar& scalar) { return casevault::to_hex(scalar.expose_secret()); }
 
@@ -30,7 +29,7 @@ std::vector<ScalarShare> choose(const DealtScalar& dealt, std::uint32_t chosen) 
 
 std::vector<ElementShare> evaluate(std::span<const ScalarShare> shares, const Element& blinded) {
   std::vector<ElementShare> evaluated;
-  for (const auto& share : shares) evaluated.emplace_back(share.index, oprf_evaluate(share.value, blinded));
+  for (const auto& share : shares) evaluated.push_back({share.index, oprf_evaluate(share.value, blinded)});
   return evaluated;
 }
 
@@ -98,6 +97,28 @@ TEST(Shamir, TheExponentFollowsTheScalars) {
   EXPECT_EQ(interpolate_in_exponent(elements), dealt.commitment);
 }
 
+TEST(Shamir, AFalseShareAmongMoreThanTheThresholdShows) {
+  const auto blinded = oprf_blind(PassphraseKey::random());
+  const auto dealt = deal_scalar(random_scalar(), 3, 5);
+  for (std::uint32_t chosen = 1; chosen < 32; ++chosen) {
+    const auto shares = choose(dealt, chosen);
+    EXPECT_TRUE(agree(shares, 3)) << chosen;
+    EXPECT_TRUE(agree(evaluate(shares, blinded.element), 3)) << chosen;
+  }
+  for (std::size_t liar = 0; liar < 4; ++liar) {
+    auto shares = choose(dealt, 0b10111);
+    shares[liar].value = random_scalar();
+    EXPECT_FALSE(agree(shares, 3)) << liar;
+    EXPECT_FALSE(agree(evaluate(shares, blinded.element), 3)) << liar;
+    shares.pop_back();
+    EXPECT_TRUE(agree(shares, 3)) << "of three, nothing shows";
+  }
+  auto two_liars = choose(dealt, 0b11111);
+  two_liars[0].value = random_scalar();
+  two_liars[4].value = random_scalar();
+  EXPECT_FALSE(agree(two_liars, 3));
+}
+
 TEST(Shamir, TheLargestScheme) {
   const Scalar secret = random_scalar();
   const auto dealt = deal_scalar(secret, 40, kMaxShares);
@@ -147,7 +168,7 @@ TEST(Shamir, WrongIndicesAreRefused) {
     std::vector<ElementShare> elements;
     for (const auto index : indices) {
       shares.push_back({index, dealt.shares[0].clone()});
-      elements.emplace_back(index, dealt.commitment);
+      elements.push_back({index, dealt.commitment});
     }
     auto why = refusal([&] { (void)interpolate(shares); });
     EXPECT_EQ(refusal([&] { (void)interpolate_in_exponent(elements); }), why);

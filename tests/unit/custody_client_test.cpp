@@ -15,6 +15,7 @@
 #include "tests/support/https_server.h"
 #include "vault/custody/order_desk.h"
 #include "vault/custody/share_pile.h"
+#include "vault/custody/shares.h"
 
 namespace casevault {
 namespace {
@@ -95,7 +96,6 @@ TEST_F(SharePiles, OneOfOne) {
 }
 
 // ---- With the real service
-constexpr std::string_view kLogName = "log.example.org/office";
 
 class CustodyTalk : public testing::Test {
  protected:
@@ -128,7 +128,7 @@ class CustodyTalk : public testing::Test {
         vault, with, DeviceKey{"office", SigningKey::from_seed(device.seed().clone())}, environment);
   }
   CustodyPolicy policy() const {
-    return {{owner.verify_key()}, NoteVerifier(std::string(kLogName), log_key.verify_key()).encode(), plan};
+    return {{owner.verify_key()}, NoteVerifier(log_name, log_key.verify_key()).encode(), plan};
   }
   CustodyId id(ScopeKind kind, std::string_view name) const { return custody_id(plan.salt, kind, name); }
   SecretName anna() const { return {id(ScopeKind::kUser, "anna"), plan.epoch}; }
@@ -157,6 +157,7 @@ class CustodyTalk : public testing::Test {
   }
 
   const VaultId vault = random_array<16>();
+  const std::string log_name = "casevault/" + to_hex(vault);
   const SigningKey owner = SigningKey::random();
   const SigningKey device = SigningKey::random();
   const SigningKey user = SigningKey::random();
@@ -214,6 +215,37 @@ TEST_F(CustodyTalk, OneDeadCustodianHindersNobody) {
     custodian->start();
     client->deal_user(deposit, owner);
   }
+}
+
+// Whichever custodian has other shares than it was dealt, alike each time: the slot opens all the same, a wrong
+// passphrase is not told from the lie, and nothing is sealed under it.
+TEST_F(CustodyTalk, OneLiarNeitherHindersNorIsBelieved) {
+  Header header;
+  header.vault_id = vault;
+  const auto deposit = deposit_of_anna();
+  client->deal_user(deposit, owner);
+  const auto right = agreed_slot_key(header, plan, "anna", stretched, *client);
+  const auto opens = [&](const SlotKey& key) { return equal_constant_time(key, right); };
+  const auto slot_key = [&](const PassphraseKey& passphrase) {
+    return custody_slot_key(header, plan, "anna", passphrase, *client, opens);
+  };
+  EXPECT_FALSE(opens(slot_key(PassphraseKey::random()))) << "a wrong passphrase, as all say";
+  for (const auto& seat : plan.custodians) {
+    auto alone = plan;
+    alone.custodians = {seat};
+    alone.threshold = 1;
+    connect(alone)->deal_user(deposit_of_anna(), owner);
+    EXPECT_TRUE(opens(slot_key(stretched)));
+    EXPECT_THAT(thrown_by([&] { slot_key(PassphraseKey::random()); }).what, HasSubstr("contradict each other"));
+    EXPECT_THAT(thrown_by([&] { agreed_slot_key(header, plan, "anna", stretched, *client); }).what,
+                HasSubstr("contradict each other"));
+    client->confirm(anna().id, user);
+    client->deal_user(deposit, owner);
+  }
+  custodians[1]->kill();
+  EXPECT_TRUE(opens(slot_key(stretched)));
+  EXPECT_EQ(thrown_by([&] { agreed_slot_key(header, plan, "anna", stretched, *client); }).code, Errc::kTooFewCustodians)
+      << "two can lie";
 }
 
 TEST_F(CustodyTalk, TwoDeadAreTooMany) {
@@ -371,7 +403,8 @@ TEST_F(CustodyTalk, LockUnlockDestroy) {
   give(OrderType::kLock);
   auto thrown = thrown_by([&] { client->evaluate(anna(), stretched); });
   EXPECT_EQ(thrown.code, Errc::kCustodiansRefused);
-  EXPECT_EQ(thrown.what, "this vault was locked by an order; it opens again after an unlock order");
+  EXPECT_EQ(thrown.what,
+            "the vault, or this user or case of it, was locked by an order; it opens again after an unlock order");
   EXPECT_THAT(client->standings().front().state, "locked");
   give(OrderType::kUnlock);
   EXPECT_NO_THROW(client->evaluate(anna(), stretched));
@@ -510,7 +543,7 @@ class CustodyWitnesses : public CustodyTalk {
   SignedNote head(std::size_t size) {
     MerkleFrontier tree;
     for (std::size_t i = 0; i < size; ++i) tree.append(leaf(i));
-    return sign_checkpoint({std::string(kLogName), size, tree.root(), {}}, log_key);
+    return sign_checkpoint({log_name, size, tree.root(), {}}, log_key);
   }
   std::vector<ByteArray<32>> proof(std::uint64_t from, std::size_t to) {
     if (from == 0 || from > to) return {};
@@ -552,11 +585,17 @@ TEST_F(CustodyWitnesses, MayRememberDifferentSizes) {
   EXPECT_EQ(client->add_checkpoint(0, to(7), head(7).encode()).size(), 3u) << "again";
 }
 
+TEST_F(CustodyWitnesses, KnowOnlyEnrolledMachines) {
+  CustodyClient stranger(vault, plan, DeviceKey{"elsewhere", SigningKey::random()}, environment_of_now());
+  EXPECT_TRUE(stranger.add_checkpoint(0, proof(0, 0), head(3).encode()).empty());
+  EXPECT_EQ(client->add_checkpoint(0, proof(0, 0), head(3).encode()).size(), 3u);
+}
+
 TEST_F(CustodyWitnesses, DoNotCosignAnotherHistory) {
   client->add_checkpoint(0, proof(0, 0), head(4).encode());
   MerkleFrontier other;
   for (std::size_t i = 0; i < 5; ++i) other.append(leaf(i + 1));
-  const auto forked = sign_checkpoint({std::string(kLogName), 5, other.root(), {}}, log_key);
+  const auto forked = sign_checkpoint({log_name, 5, other.root(), {}}, log_key);
   EXPECT_TRUE(client->add_checkpoint(4, proof(4, 5), forked.encode()).empty());
   EXPECT_TRUE(client->add_checkpoint(3, to(3), head(3).encode()).empty()) << "a log that was cut short";
 }

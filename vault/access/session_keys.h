@@ -11,6 +11,7 @@
 namespace casevault {
 
 class CustodyClient;
+struct Cover;
 
 /// The secrets of an unlocked session and the files they hang on; for the modules of the vault only.
 struct SessionKeys {
@@ -26,6 +27,7 @@ struct SessionKeys {
   StateKey state_key;                                                  // follows from catalog_key
   int exclusive_depth = 0;                                             // ExclusiveAccess may nest
   std::map<std::uint32_t, std::shared_ptr<CustodyClient>> custodians;  // by custody epoch, once they were needed
+  std::shared_ptr<Cover> cover;                                        // of a decoy in a vault under custody
 };
 
 StateKey state_key_of(const CatalogKey& key, const VaultId& vault);

@@ -259,6 +259,8 @@ std::unique_ptr<SessionParts> open_decoy(const Path& folder, const Header& heade
   auto parts = open_session(spare, inner, environment, {access.user, std::move(decoy.contents.spare), 0, std::nullopt},
                             std::move(inner_slots));
   parts->place = folder;
+  if (const auto* plan = header.custody_of(access.custody_epoch))
+    parts->keys.cover = make_cover(header, *plan, environment, access.user);
   parts->alarm = SigningKey::from_seed(std::move(decoy.contents.alarm));
   return parts;
 }
@@ -318,7 +320,7 @@ void confirm_unlocking(Session& session, CustodyClient& custodians, const Custod
                        std::uint64_t own, bool in_log) {
   try {
     const auto tries = custodians.confirm(id, key);
-    if (in_log) check_witnessed(session, tries.checkpoints);
+    if (in_log && !session.environment().accepts_older) check_witnessed(session, tries.checkpoints);
     if (tries.unconfirmed <= own) return;
     const auto count = std::to_string(tries.unconfirmed - own);
     if (in_log) session.record("custody-tries", session.user_name(), count + " failed");
@@ -336,15 +338,9 @@ void confirm_unlocking(Session& session, std::uint32_t custody_epoch, std::uint6
 }
 
 /// The same message, signed by another key.
-void raise_alarm(Session& session, const Header& header, const SlotAccess& access, const SigningKey& alarm) {
-  const auto* plan = header.custody_of(access.custody_epoch);
-  if (plan == nullptr) return;
-  try {
-    auto custodians = connect(header, *plan, session.environment());
-    confirm_unlocking(session, custodians, custody_id(plan->salt, ScopeKind::kUser, access.user), alarm, 1, false);
-  } catch (const Error& error) {
-    if (!can_wait(error)) throw;
-  }
+void raise_alarm(Session& session, const SigningKey& alarm) {
+  if (const auto& cover = session.keys().cover)
+    confirm_unlocking(session, cover->custodians, cover->own.id, alarm, 1, false);
 }
 
 SlotAccess slot_key_under(Session& session, std::uint32_t custody_epoch, const PassphraseKey& stretched) {
@@ -352,9 +348,9 @@ SlotAccess slot_key_under(Session& session, std::uint32_t custody_epoch, const P
   if (custody_epoch == 0) return {session.user_name(), plain_slot_key(header, stretched), 0, std::nullopt};
   const auto& plan = *header.custody_of(custody_epoch);
   auto& custodians = custodians_of(session, custody_epoch);
-  auto key = custody_slot_key(header, plan, session.user_name(), stretched, custodians);
+  auto key = agreed_slot_key(header, plan, session.user_name(), stretched, custodians);
   // Before anything relies on it: another question, other blinds, the same answer.
-  const auto again = custody_slot_key(header, plan, session.user_name(), stretched, custodians);
+  const auto again = agreed_slot_key(header, plan, session.user_name(), stretched, custodians);
   if (!equal_constant_time(key, again)) {
     throw Error(Errc::kTooFewCustodians, "the custodians do not answer twice alike; the old way stays in force",
                 "casevault custody status");
@@ -368,19 +364,19 @@ SlotAccess find_slot_access(const Path& folder, const Header& header, const Envi
                             const std::string& user, const SecretBytes& passphrase) {
   auto stretched = stretch_user_passphrase(header, user, passphrase);
   SlotAccess access{user, plain_slot_key(header, stretched), 0, std::move(stretched)};
-  if (header.custody.empty() || opens(folder, header, access.key) || waits_for_approval(folder, header, access.key))
-    return access;
+  const auto opens_here = [&](const SlotKey& key) { return opens(folder, header, key); };
+  if (header.custody.empty() || opens_here(access.key) || waits_for_approval(folder, header, access.key)) return access;
   for (auto plan = header.custody.rbegin(); plan != header.custody.rend(); ++plan) {
     try {
       auto custodians = connect(header, *plan, environment);
-      access.key = custody_slot_key(header, *plan, user, *access.stretched, custodians);
+      access.key = custody_slot_key(header, *plan, user, *access.stretched, custodians, opens_here);
       access.custody_epoch = plan->epoch;
     } catch (const Error& error) {
       if (std::next(plan) != header.custody.rend()) continue;
       log_failure(folder, header, environment, user, error.code());
       throw;
     }
-    if (opens(folder, header, access.key)) break;
+    if (opens_here(access.key)) break;
   }
   return access;
 }
@@ -393,11 +389,11 @@ SlotAccess new_slot_key(Session& session, const SecretBytes& passphrase) {
   return access;
 }
 
-void follow_custody(Session& session, const Header& header, SlotAccess& access, const SigningKey* alarm) {
+void follow_custody(Session& session, SlotAccess& access, const SigningKey* alarm) {
   if (!access.stretched) return;
   const auto stretched = std::move(*access.stretched);
   access.stretched.reset();
-  if (alarm != nullptr) return raise_alarm(session, header, access, *alarm);
+  if (alarm != nullptr) return raise_alarm(session, *alarm);
   if (access.custody_epoch > 0) confirm_unlocking(session, access.custody_epoch, 1);
   const auto wanted = session.state().custody_epoch();
   if (wanted != access.custody_epoch) {
@@ -415,18 +411,6 @@ void follow_custody(Session& session, const Header& header, SlotAccess& access, 
     }
   }
   forget_announced_shares(session);
-}
-
-void accept_older_state(Session& session) {
-  const auto epoch = session.state().custody_epoch();
-  if (epoch == 0) return;
-  try {
-    const auto tries = custodians_of(session, epoch).confirm(own_id(session, epoch), session.identity().signing);
-    give_up_witnessed(session, tries.checkpoints);
-  } catch (const Error& error) {
-    if (!can_wait(error)) throw;
-    session.warn("the custodians could not be asked what they have seen of this vault: " + std::string(error.what()));
-  }
 }
 
 }  // namespace casevault

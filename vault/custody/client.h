@@ -107,10 +107,22 @@ class CustodyClient {
   /// Signed by the user, about the user's own secrets. All must take it.
   void set_duress(const SecretName& name, const VerifyKey& duress, const SigningKey& user);
 
-  /// Costs a try, at every custodian, until `confirm`. A custodian that lies gives another output: nothing proves it
-  /// but that the slot does not open.
+  /// What custodians answered to one blinded question, in the order in which it came.
+  struct Evaluation {
+    Scalar blind;
+    std::vector<ElementShare> answers;
+  };
+  /// Costs a try, at every custodian, until `confirm`. From the threshold on, each answer is followed by asking
+  /// `is_enough`; without a yes, all that answer in time are there. Nothing proves an answer: one that is false gives
+  /// another output.
   /// @throws also Error{kWrongPassphrase} when they know nobody of this name.
+  Evaluation evaluate(const SecretName& name, const PassphraseKey& stretched,
+                      const std::function<bool(const Evaluation&)>& is_enough);
+  /// The first answers, believed.
   OprfOutput evaluate(const SecretName& name, const PassphraseKey& stretched);
+  /// The first `enough` shares of a user's secret, or of all that answer in time, where they are the threshold at
+  /// least; unchecked. @throws also Error{kWrongPassphrase}, as above.
+  std::vector<ScalarShare> release_shares(const SecretName& user, std::size_t enough);
   /// In the order of `names`, all or none. @pre different names
   std::vector<Scalar> release(const std::vector<SecretName>& names);
   /// The same for one whose commitment is known: custodians that lie are left out, as long as enough do not.

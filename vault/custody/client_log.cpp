@@ -224,7 +224,11 @@ std::vector<std::pair<CustodianAddress, std::string>> CustodyClient::add_checkpo
     const auto& key = all.custodian(i).key;
     lines[i] = cosignature_line(checkpoint, body, CosignatureVerifier(custodian_log_origin(key), key));
   };
-  all.ask({.request = request, .take = take, .instead = instead, .content_type = "text/plain"});
+  all.ask({.request = request,
+           .signer = &parts_->device.key,
+           .take = take,
+           .instead = instead,
+           .content_type = "text/plain"});
   std::vector<std::pair<CustodianAddress, std::string>> cosigned;
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (!lines[i].empty()) cosigned.emplace_back(all.custodian(i), lines[i]);

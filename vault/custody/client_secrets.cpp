@@ -20,9 +20,9 @@ struct Wanted {
   SharePile pile;
 };
 
-nlohmann::json release_fields(const BoxPublicKey& box, std::span<const Wanted> wanted) {
+nlohmann::json release_fields(const BoxPublicKey& box, std::span<const SecretName> names) {
   auto secrets = nlohmann::json::array();
-  for (const auto& one : wanted) secrets.push_back({{"id", to_hex(one.name.id)}, {"version", one.name.version}});
+  for (const auto& name : names) secrets.push_back({{"id", to_hex(name.id)}, {"version", name.version}});
   return {{"box", to_hex(box.bytes)}, {"secrets", secrets}};
 }
 
@@ -40,42 +40,54 @@ Scalar open_share(const BoxKeyPair& keys, Fields& fields, const VaultId& vault, 
   return *std::move(scalar);
 }
 
-/// One custodian's shares, in the order of `wanted`. @throws RefusedInside for the first that it refuses.
+/// One custodian's shares, in the order of `names`. @throws RefusedInside for the first that it refuses.
 std::vector<Scalar> open_released(const BoxKeyPair& keys, const std::string& body, const VaultId& vault,
-                                  std::span<const Wanted> wanted, std::uint32_t index) {
+                                  std::span<const SecretName> names, std::uint32_t index) {
   const auto object = parse_canonical(body, kAnswer);
   Fields fields(object, kAnswer);
-  const auto& list = fields.list("released", wanted.size());
-  if (fields.count("index") != index || list.size() != wanted.size()) fields.fail();
+  const auto& list = fields.list("released", names.size());
+  if (fields.count("index") != index || list.size() != names.size()) fields.fail();
   fields.end();
   std::vector<Scalar> shares;
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
+  for (std::size_t i = 0; i < names.size(); ++i) {
     Fields item(list[i], kAnswer);
-    if (item.hex<16>("id") != wanted[i].name.id || item.count("version") != wanted[i].name.version) item.fail();
+    if (item.hex<16>("id") != names[i].id || item.count("version") != names[i].version) item.fail();
     if (list[i].contains("error")) throw RefusedInside{item.text("error")};
-    shares.push_back(open_share(keys, item, vault, wanted[i].name, index));
+    shares.push_back(open_share(keys, item, vault, names[i], index));
     item.end();
   }
   return shares;
 }
 
-/// Asks for at most kMaxReleases secrets.
-void release_some(AllCustodians& all, const SigningKey& device, std::span<Wanted> wanted) {
+/// For at most kMaxReleases secrets: hands on what comes until there is enough, or nothing more comes.
+std::vector<CustodianReport> ask_for_shares(AllCustodians& all, const SigningKey& device,
+                                            std::span<const SecretName> names,
+                                            const std::function<void(std::size_t name, ScalarShare share)>& take_share,
+                                            const std::function<bool()>& has_enough) {
   const auto keys = BoxKeyPair::random();
   const auto& settings = all.settings();
   const auto take = [&](std::size_t i, const std::string& body) {
     const auto index = settings.custodians[i].index;
-    auto shares = open_released(keys, body, settings.vault, wanted, index);
-    for (std::size_t j = 0; j < wanted.size(); ++j) wanted[j].pile.add({index, std::move(shares[j])});
+    auto shares = open_released(keys, body, settings.vault, names, index);
+    for (std::size_t j = 0; j < names.size(); ++j) take_share(j, {index, std::move(shares[j])});
   };
-  const auto is_found = [](const Wanted& one) { return one.pile.is_found(); };
-  const auto reports = all.ask(
-      {.request = [&](std::size_t i) { return all.post(i, "/v1/release", release_fields(keys.public_key, wanted)); },
+  return all.ask(
+      {.request = [&](std::size_t i) { return all.post(i, "/v1/release", release_fields(keys.public_key, names)); },
        .signer = &device,
        .take = take,
        .enough = settings.threshold,
-       .has_enough = [&] { return std::ranges::all_of(wanted, is_found); }});
-  require_done(reports, settings.threshold, settings.threshold);
+       .has_enough = has_enough});
+}
+
+void release_some(AllCustodians& all, const SigningKey& device, std::span<Wanted> wanted) {
+  const auto is_found = [](const Wanted& one) { return one.pile.is_found(); };
+  std::vector<SecretName> names;
+  for (const auto& one : wanted) names.push_back(one.name);
+  const auto threshold = all.settings().threshold;
+  const auto reports = ask_for_shares(
+      all, device, names, [&](std::size_t i, ScalarShare share) { wanted[i].pile.add(std::move(share)); },
+      [&] { return std::ranges::all_of(wanted, is_found); });
+  require_done(reports, threshold, threshold);
   if (std::ranges::all_of(wanted, is_found)) return;
   throw Error(Errc::kDamaged, "custodians answered with something else than their shares", "casevault custody status");
 }
@@ -100,6 +112,16 @@ Element take_evaluated(const std::string& body, std::uint32_t index) {
   return *element;
 }
 
+/// As require_done, about a user.
+void require_user(const std::vector<CustodianReport>& reports, std::size_t threshold) {
+  const auto unknown = std::ranges::count(reports, "unknown", &CustodianReport::refusal);
+  if (static_cast<std::size_t>(unknown) >= threshold) {
+    throw Error(Errc::kWrongPassphrase, "wrong user: the custodians know nobody of this name",
+                "check the name after --user");
+  }
+  require_done(reports, threshold, threshold);
+}
+
 void take_confirmed(const std::string& body, TriesReport& tries) {
   const auto object = parse_canonical(body, kAnswer);
   Fields fields(object, kAnswer);
@@ -116,28 +138,42 @@ void take_confirmed(const std::string& body, TriesReport& tries) {
 
 }  // namespace
 
-OprfOutput CustodyClient::evaluate(const SecretName& name, const PassphraseKey& stretched) {
+CustodyClient::Evaluation CustodyClient::evaluate(const SecretName& name, const PassphraseKey& stretched,
+                                                  const std::function<bool(const Evaluation&)>& is_enough) {
   auto& all = parts_->all;
   const auto threshold = parts_->plan.threshold;
-  const auto blinded = oprf_blind(stretched);
-  std::vector<std::pair<std::uint32_t, Element>> answers;
+  auto blinded = oprf_blind(stretched);
+  Evaluation evaluation{std::move(blinded.blind), {}};
+  bool has_enough = false;
   const nlohmann::json fields{
       {"element", to_hex(blinded.element.bytes)}, {"id", to_hex(name.id)}, {"version", name.version}};
   const auto take = [&](std::size_t i, const std::string& body) {
     const auto index = all.settings().custodians[i].index;
-    answers.emplace_back(index, take_evaluated(body, index));
+    evaluation.answers.push_back({index, take_evaluated(body, index)});
+    has_enough = evaluation.answers.size() >= threshold && is_enough(evaluation);
   };
   const auto reports = all.ask({.request = [&](std::size_t i) { return all.post(i, "/v1/evaluate", fields); },
                                 .signer = &parts_->device.key,
                                 .take = take,
-                                .enough = threshold});
-  const auto unknown = std::ranges::count(reports, "unknown", &CustodianReport::refusal);
-  if (static_cast<std::size_t>(unknown) >= threshold) {
-    throw Error(Errc::kWrongPassphrase, "wrong user: the custodians know nobody of this name",
-                "check the name after --user");
-  }
-  require_done(reports, threshold, threshold);
-  return oprf_finalize(stretched, blinded.blind, interpolate_in_exponent(answers));
+                                .enough = threshold,
+                                .has_enough = [&] { return has_enough; }});
+  require_user(reports, threshold);
+  return evaluation;
+}
+
+OprfOutput CustodyClient::evaluate(const SecretName& name, const PassphraseKey& stretched) {
+  const auto evaluation = evaluate(name, stretched, [](const Evaluation&) { return true; });
+  return oprf_finalize(stretched, evaluation.blind, interpolate_in_exponent(evaluation.answers));
+}
+
+std::vector<ScalarShare> CustodyClient::release_shares(const SecretName& user, std::size_t enough) {
+  std::vector<ScalarShare> shares;
+  const auto reports = ask_for_shares(
+      parts_->all, parts_->device.key, std::span(&user, 1),
+      [&](std::size_t, ScalarShare share) { shares.push_back(std::move(share)); },
+      [&] { return shares.size() >= enough; });
+  require_user(reports, parts_->plan.threshold);
+  return shares;
 }
 
 std::vector<Scalar> CustodyClient::release(const std::vector<SecretName>& names) {

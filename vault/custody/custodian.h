@@ -35,7 +35,7 @@ struct OrderWait {
 
 /// A custodian's rules and what it keeps, apart from sockets: one thread, no waiting, time comes in as an argument.
 /// Everything that `handle` does is in memory and in one open transaction until `commit`; an answer may leave only
-/// after the commit that follows it. After a failed commit the object is unusable: end the process, start again.
+/// after the commit that follows it. After a failed commit the object is unusable, but for make_room_for_orders.
 class Custodian {
  public:
   struct Identity {
@@ -79,6 +79,11 @@ class Custodian {
 
   /// Everything handled so far is on the disk when this returns. @throws Error
   void commit();
+
+  /// After any of these threw kNoSpace: undoes what was not committed, and gives the space that was kept for orders to
+  /// them. From then on other requests are refused (`no_space`) until as much is free again. @throws Error
+  void make_room_for_orders(std::int64_t now_ms);
+  static WireAnswer no_space();
 
  private:
   struct Parts;

@@ -1,6 +1,7 @@
 #include "vault/custody/custodian_rules.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "vault/custody/custodian_refusal.h"
 
@@ -13,6 +14,26 @@ constexpr std::int64_t kSkewMs = kMaxWireClockSkew * 1000;
 [[noreturn]] void refuse_order(const char* why) { refuse(403, "order", why); }
 
 bool is_waiting(const Order& order, std::int64_t now) { return !order.is_done() && order.terms.expires > now; }
+
+/// What a card has brought.
+struct Brought {
+  std::size_t kept = 0;
+  std::size_t waiting = 0;
+  bool same_waits = false;  // of this type and scope
+};
+
+Brought brought_by(const Vault& vault, const VerifyKey& card, const OrderTerms& terms, std::int64_t now) {
+  Brought brought;
+  for (const auto& [hash, order] : vault.orders) {
+    if (order.terms.expires + kOrderKeptMs <= now || order.signatures.front().card != card) continue;
+    ++brought.kept;
+    if (!is_waiting(order, now)) continue;
+    ++brought.waiting;
+    const auto& other = order.terms;
+    brought.same_waits |= other.type == terms.type && other.kind == terms.kind && other.id == terms.id;
+  }
+  return brought;
+}
 
 bool same_keys(std::vector<VerifyKey> a, std::vector<VerifyKey> b) {
   const auto by_bytes = [](const VerifyKey& x, const VerifyKey& y) { return x.bytes < y.bytes; };
@@ -208,12 +229,24 @@ void require_card_signatures(const Vault& vault, const std::string& statement,
   if (!std::ranges::all_of(signatures, is_right)) refuse_order("a signature under the order is wrong");
 }
 
-void require_room_for_order(const Vault& vault, const VerifyKey& card, std::int64_t now) {
-  const auto is_of_card = [&](const auto& entry) {
-    return entry.second.terms.expires > now && entry.second.signatures.front().card == card;
-  };
-  if (static_cast<std::size_t>(std::ranges::count_if(vault.orders, is_of_card)) >= kMaxOpenOrders)
-    refuse(429, "rate", "this card has brought too many orders in the last days");
+void choose_bringer(const Vault& vault, const OrderTerms& terms, std::vector<CardSignature>& signatures,
+                    std::int64_t now) {
+  const bool waits = signatures.size() < signatures_needed(vault.policy, terms.type);
+  bool waits_already = false;
+  for (auto signature = signatures.begin(); signature != signatures.end(); ++signature) {
+    const auto brought = brought_by(vault, signature->card, terms, now);
+    const bool has_room = !waits || (!brought.same_waits && brought.waiting < kMaxWaitingOrders);
+    if (has_room && brought.kept < kMaxOpenOrders)
+      return void(std::rotate(signatures.begin(), signature, signature + 1));
+    waits_already |= !has_room;
+  }
+  if (!waits_already) refuse(429, "rate", "this card has brought too many orders in the last days");
+  refuse(403, "waiting", "an order of this card waits for the signatures of others already; let them sign that one");
+}
+
+bool drop_former_cards(const Vault& vault, Order& order) {
+  const auto is_former = [&](const CardSignature& signature) { return !is_card(vault, signature.card); };
+  return std::erase_if(order.signatures, is_former) != 0;
 }
 
 bool add_signatures(Order& order, const std::vector<CardSignature>& signatures) {
@@ -247,10 +280,28 @@ Effect carry_out(Vault& vault, Order& order, std::int64_t now) {
   return effect;
 }
 
+std::vector<const Order*> orders_in_turn(const Vault& vault, std::int64_t now) {
+  std::vector<const Order*> orders;
+  for (const auto& [hash, order] : vault.orders) orders.push_back(&order);
+  const auto newness = [&](const Order* order) {
+    return std::tuple(order->is_done(), !order->is_done() && !is_waiting(*order, now),
+                      -static_cast<std::int64_t>(order->number), -order->terms.issued);
+  };
+  std::ranges::sort(orders, {}, newness);
+  std::map<std::pair<ByteArray<32>, bool>, std::size_t> so_far;
+  std::vector<std::pair<std::size_t, const Order*>> ranked;
+  for (const auto* order : orders) {
+    ranked.emplace_back(so_far[{order->signatures.front().card.bytes, order->is_done()}]++, order);
+  }
+  std::ranges::stable_sort(ranked, {}, &std::pair<std::size_t, const Order*>::first);
+  std::ranges::transform(ranked, orders.begin(), &std::pair<std::size_t, const Order*>::second);
+  return orders;
+}
+
 std::vector<Sha256Digest> outdated_orders(const Vault& vault, std::int64_t now) {
   std::vector<Sha256Digest> outdated;
   for (const auto& [hash, order] : vault.orders) {
-    if (!order.is_done() && order.terms.expires <= now) outdated.push_back(hash);
+    if (!order.is_done() && order.terms.expires + kOrderKeptMs <= now) outdated.push_back(hash);
   }
   for (const auto& [number, hash] : vault.done) {
     if (vault.orders.size() - outdated.size() <= kMaxOrders || number == vault.newest()) break;

@@ -22,7 +22,8 @@ class OrderDesk {
   };
   /// To all of them, unchanged. Never throws for want of custodians.
   std::vector<Said<OrderReceipt>> send(const SignedOrder& order);
-  /// How orders stand at each, signed by the card. Never throws for want of custodians.
+  /// How orders stand at each, signed by the card; where a custodian falls silent after the first page, what it had
+  /// told until then. Never throws for want of custodians.
   std::vector<Said<OrdersAnswer>> orders();
 
  private:

@@ -18,9 +18,7 @@ class SharePile {
   Scalar take() { return std::move(*secret_); }
 
  private:
-  /// Tries the newest share with every choice of others, up to a bound.
-  void try_newest();
-  bool try_with(const std::vector<bool>& others);
+  bool try_with(const std::vector<bool>& chosen);
 
   std::size_t threshold_;
   std::optional<Element> commitment_;

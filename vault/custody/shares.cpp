@@ -1,11 +1,12 @@
 #include "vault/custody/shares.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "crypto/kdf.h"
 #include "crypto/shamir.h"
 #include "vault/access/session_keys.h"
-#include "vault/custody/client.h"
+#include "vault/custody/choices.h"
 #include "vault/custody/device.h"
 #include "vault/storage/catalog_state.h"
 #include "vault/storage/json.h"
@@ -14,6 +15,7 @@ namespace casevault {
 namespace {
 
 constexpr std::string_view kAnnounced = "share/";
+const std::string kStatusHint = "casevault custody status";
 
 std::string case_name(std::int64_t number) { return "C-" + std::to_string(number); }
 
@@ -53,15 +55,85 @@ struct Announced {
   }
 };
 
+SecretName name_of(const CustodyPlan& plan, const std::string& user) {
+  return {custody_id(plan.salt, ScopeKind::kUser, user), plan.epoch};
+}
+
+std::vector<ScalarShare> chosen_of(const std::vector<ScalarShare>& shares, const std::vector<bool>& chosen) {
+  std::vector<ScalarShare> some;
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    if (chosen[i]) some.push_back({shares[i].index, shares[i].value.clone()});
+  }
+  return some;
+}
+
+/// By the answers that are chosen.
+SlotKey slot_key_of(const Header& header, const PassphraseKey& stretched, const CustodyClient::Evaluation& evaluation,
+                    const std::vector<bool>& chosen, const Scalar& share) {
+  std::vector<ElementShare> answers;
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    if (chosen[i]) answers.push_back(evaluation.answers[i]);
+  }
+  const auto output = oprf_finalize(stretched, evaluation.blind, interpolate_in_exponent(answers));
+  const auto key = derive_key<SlotKey>(output, "casevault/v1/custody-oprf", header.vault_id);
+  return mix_keys<SlotKey>(key, "casevault/v1/slot-custody", custody_share(header.vault_id, share));
+}
+
 }  // namespace
 
 SlotKey custody_slot_key(const Header& header, const CustodyPlan& plan, const std::string& user,
-                         const PassphraseKey& stretched, CustodyClient& custodians) {
-  const SecretName name{custody_id(plan.salt, ScopeKind::kUser, user), plan.epoch};
-  const auto output = custodians.evaluate(name, stretched);
-  const auto released = custodians.release({name});
-  const auto key = derive_key<SlotKey>(output, "casevault/v1/custody-oprf", header.vault_id);
-  return mix_keys<SlotKey>(key, "casevault/v1/slot-custody", custody_share(header.vault_id, released.front()));
+                         const PassphraseKey& stretched, CustodyClient& custodians,
+                         const std::function<bool(const SlotKey&)>& opens) {
+  const auto name = name_of(plan, user);
+  const auto share = interpolate(custodians.release_shares(name, plan.threshold));
+  std::optional<SlotKey> first, right;
+  const auto try_key = [&](SlotKey key) {
+    if (opens(key)) {
+      right = std::move(key);
+    } else if (!first) {
+      first = std::move(key);
+    }
+    return right.has_value();
+  };
+  const auto evaluation = custodians.evaluate(name, stretched, [&](const CustodyClient::Evaluation& so_far) {
+    return find_choice_with_last(so_far.answers.size(), plan.threshold, [&](const auto& chosen) {
+      return try_key(slot_key_of(header, stretched, so_far, chosen, share));
+    });
+  });
+  if (right) return *std::move(right);
+  const auto shares = custodians.release_shares(name, plan.custodians.size());
+  if (agree(evaluation.answers, plan.threshold) && agree(shares, plan.threshold)) return *std::move(first);
+  find_choice(shares.size(), plan.threshold, [&](const auto& chosen_shares) {
+    const auto other = interpolate(chosen_of(shares, chosen_shares));
+    return find_choice(evaluation.answers.size(), plan.threshold, [&](const auto& chosen) {
+      return try_key(slot_key_of(header, stretched, evaluation, chosen, other));
+    });
+  });
+  if (right) return *std::move(right);
+  throw Error(Errc::kTooFewCustodians,
+              "the custodians contradict each other, so one at least answers falsely, and none of their answers opens "
+              "anything: whether the passphrase was right cannot be told",
+              kStatusHint);
+}
+
+SlotKey agreed_slot_key(const Header& header, const CustodyPlan& plan, const std::string& user,
+                        const PassphraseKey& stretched, CustodyClient& custodians) {
+  const auto name = name_of(plan, user);
+  const auto need = std::min<std::size_t>(plan.threshold + 1, plan.custodians.size());
+  const auto shares = custodians.release_shares(name, plan.custodians.size());
+  const auto evaluation = custodians.evaluate(name, stretched, [](const auto&) { return false; });
+  if (shares.size() < need || evaluation.answers.size() < need) {
+    throw Error(Errc::kTooFewCustodians,
+                "a slot is sealed only with what " + std::to_string(need) + " custodians say alike, so that none can " +
+                    "lie; fewer answered",
+                kStatusHint);
+  }
+  if (!agree(evaluation.answers, plan.threshold) || !agree(shares, plan.threshold)) {
+    throw Error(Errc::kTooFewCustodians, "the custodians contradict each other, so one at least answers falsely",
+                kStatusHint);
+  }
+  const std::vector<bool> all(evaluation.answers.size(), true);
+  return slot_key_of(header, stretched, evaluation, all, interpolate(shares));
 }
 
 CustodyClient connect(const Header& header, const CustodyPlan& plan, const Environment& environment) {
@@ -87,7 +159,14 @@ CustodyShare custody_share(const VaultId& vault, const Scalar& scalar) {
   return derive_key<CustodyShare>(scalar, "casevault/v1/custody-share", vault);
 }
 
+std::shared_ptr<Cover> make_cover(const Header& header, const CustodyPlan& plan, const Environment& environment,
+                                  const std::string& user) {
+  return std::make_shared<Cover>(
+      Cover{connect(header, plan, environment), {custody_id(plan.salt, ScopeKind::kUser, user), plan.epoch}});
+}
+
 std::optional<CustodyShare> release_case_share(Session& session, const CaseEntry& entry) {
+  if (const auto& cover = session.keys().cover) cover->custodians.release({cover->own});
   if (entry.custody_epoch == 0) return std::nullopt;
   const auto& header = session.keys().header;
   const auto name = name_of(plan_of(header, entry.custody_epoch), entry.number, entry.epoch);

@@ -1,19 +1,29 @@
 #pragma once
+#include <functional>
+
 #include "crypto/oprf.h"
+#include "vault/custody/client.h"
 #include "vault/storage/catalog.h"
 #include "vault/vault.h"
 
 namespace casevault {
 
-class CustodyClient;
-
 // What custodians add to the keys of users and cases (docs/custody-protocol.md section 6). Most of it asks them over
 // the network.
 
-/// The slot key under the custodians of `plan`.
-/// @throws Error: kCustodiansRefused, kTooFewCustodians, kDestroyed.
+/// The slot key under the custodians of `plan`, for opening: what the first that answer give, or, where that does not
+/// open, what any choice of the others does. One that `opens` says no to: a wrong passphrase, as all that answered say.
+/// @throws Error: kCustodiansRefused; kTooFewCustodians, also when they contradict each other and nothing opens;
+/// kDestroyed.
 SlotKey custody_slot_key(const Header& header, const CustodyPlan& plan, const std::string& user,
-                         const PassphraseKey& stretched, CustodyClient& custodians);
+                         const PassphraseKey& stretched, CustodyClient& custodians,
+                         const std::function<bool(const SlotKey&)>& opens);
+
+/// The same for sealing: all that answer must agree, and they must be one more than the threshold, so that false
+/// answers show; as many as there are where a plan needs all of them, which no answer can be checked by.
+/// @throws Error: as above.
+SlotKey agreed_slot_key(const Header& header, const CustodyPlan& plan, const std::string& user,
+                        const PassphraseKey& stretched, CustodyClient& custodians);
 
 /// This machine's way to the custodians of `plan`.
 /// @throws Error{kNotAllowed} when this machine has no device key for the vault.
@@ -23,6 +33,16 @@ CustodyClient& custodians_of(Session& session, std::uint32_t custody_epoch);
 
 /// The scalar as the key material that slots and databases take.
 CustodyShare custody_share(const VaultId& vault, const Scalar& scalar);
+
+/// What a decoy asks custodians for wherever the vault that it stands for would ask for a case's share: the user's own,
+/// which they give out under duress too, in a request and an answer of the same size.
+struct Cover {
+  CustodyClient custodians;
+  SecretName own;
+};
+/// @throws as connect.
+std::shared_ptr<Cover> make_cover(const Header& header, const CustodyPlan& plan, const Environment& environment,
+                                  const std::string& user);
 
 /// What the custodians hold of the case's current epoch, checked against the catalogue's commitment; nullopt for a case
 /// without custody. They log that this machine asked for it.

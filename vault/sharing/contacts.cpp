@@ -7,6 +7,7 @@
 #include "crypto/minisign.h"
 #include "crypto/signed_note.h"
 #include "vault/access/session_keys.h"
+#include "vault/custody/enrolment.h"
 #include "vault/records/reading.h"
 #include "vault/sharing/bundle.h"
 #include "vault/sharing/organisation.h"
@@ -103,6 +104,7 @@ void renew_organisation_keys(Session& session) {
   put_organisation_keys(update, new_statement(session, "organisation"), ring, session.identity().signing);
   update.commit();
   session.record("contact-renew", "");
+  renew_policies(session);  // custodians witness what the newest keys sign
 }
 
 ContactCard own_card(Session& session) {

@@ -29,15 +29,4 @@ void put_replica(Catalog& catalog, const ReplicaRow& row) {
       .run();
 }
 
-std::uint64_t read_given_up(const Catalog& catalog) {
-  auto query = catalog.database().prepare("SELECT size FROM given_up");
-  return query.step() ? static_cast<std::uint64_t>(query.integer(0)) : 0;
-}
-
-void put_given_up(Catalog& catalog, std::uint64_t size) {
-  auto upsert = catalog.database().prepare(
-      "INSERT INTO given_up(one, size) VALUES(1, ?) ON CONFLICT(one) DO UPDATE SET size = excluded.size");
-  upsert.bind(1, static_cast<std::int64_t>(size)).run();
-}
-
 }  // namespace casevault

@@ -11,8 +11,7 @@ namespace casevault {
 
 inline constexpr const char* kReplicaSchema =
     "CREATE TABLE replicas(target TEXT PRIMARY KEY, label TEXT NOT NULL, number INTEGER NOT NULL, manifest BLOB NOT "
-    "NULL, time INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE given_up(one INTEGER PRIMARY KEY CHECK(one = 1), size INTEGER NOT NULL) STRICT;";
+    "NULL, time INTEGER NOT NULL) STRICT;";
 
 /// The newest snapshot of the vault at one place.
 struct ReplicaRow {
@@ -25,9 +24,5 @@ struct ReplicaRow {
 /// The newest first.
 std::vector<ReplicaRow> read_replicas(const Catalog& catalog);
 void put_replica(Catalog& catalog, const ReplicaRow& row);
-
-/// Checkpoints of custodians up to this size were given up when an older replica was restored; 0: none were.
-std::uint64_t read_given_up(const Catalog& catalog);
-void put_given_up(Catalog& catalog, std::uint64_t size);
 
 }  // namespace casevault

@@ -7,7 +7,7 @@
 namespace casevault {
 
 // What a catalogue remembers of replicas. Like the log's head it is not signed: whoever holds the catalogue key could
-// change it, and nothing but comfort depends on it.
+// change it. What it says of a manifest spares reading back what that names.
 
 inline constexpr const char* kReplicaSchema =
     "CREATE TABLE replicas(target TEXT PRIMARY KEY, label TEXT NOT NULL, number INTEGER NOT NULL, manifest BLOB NOT "

@@ -81,7 +81,8 @@ GuardClient::Unlocked unlock_or_say_why(Invocation& call, const Vault& vault, in
     const bool was_locked = error.code() == Errc::kInterrupted && !call.process().environment.interrupted();
     if (!was_locked || vault.header().custody.empty()) throw;
     Vault::open(call.vault_folder(), call.process().environment).unlock(user, passphrase);
-    throw;
+    throw Error(error.code(), std::string(error.what()) + ", by an order or by somebody here",
+                "casevault custody status");
   }
 }
 

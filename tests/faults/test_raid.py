@@ -75,15 +75,17 @@ class RaidTest(RaidedOffice):
 
     def test_destroy(self):
         office = self.office
-        taken = os.path.join(self.root, "taken")
+        taken, taken_home = os.path.join(self.root, "taken"), os.path.join(self.root, "taken-home")
         copy_tree(office.vault, taken)
+        copy_tree(office.home, taken_home)
         self.start_guard()
         self.assertEqual(office.order("destroy", 1, 2).status, DONE)
         guard, self.guard = self.guard, None
         self.assertEqual(guard.finish().status, DESTROYED)
         self.assertEqual(os.listdir(office.vault), ["vault.json"])  # the tombstone
-        for folder in (office.vault, taken):
-            self.assertEqual(office.run("cat", "C-1/E-1", env={"CASEVAULT_DIR": folder}).status, DESTROYED)
+        for folder, home in ((office.vault, office.home), (taken, taken_home)):
+            after = office.run("cat", "C-1/E-1", env={"CASEVAULT_DIR": folder, "HOME": home})
+            self.assertEqual(after.status, DESTROYED, str(after))
         self.assertIn("reopening-failed", json.dumps(self.standing()))
         self.assertEqual(files_of(office.home), [], "the key of this machine, once the receipts were sent")
 

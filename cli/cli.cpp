@@ -28,7 +28,8 @@ int dispatch(Process& process, Output& output, const std::vector<std::string>& w
   if (proxy != line.arguments.options.end()) process.environment.proxy = proxy->second.back();
   Invocation call(process, output, *line.command, std::move(line.arguments));
   require(!process.unlocked || line.command->in_guard, "a guard was given a command that is not for it");
-  if (line.command->in_guard && !process.unlocked) {
+  const bool stays = call.has("watch");  // it goes to the guard again and again, and must outlive it
+  if (line.command->in_guard && !process.unlocked && !stays) {
     if (const auto status = run_in_guard(call, words)) return *status;
   }
   return line.command->run(call);

@@ -9,6 +9,7 @@
 #include "vault/custody/account.h"
 #include "vault/custody/shares.h"
 #include "vault/custody/witness.h"
+#include "vault/replica/replicate.h"
 #include "vault/storage/catalog_state.h"
 
 namespace casevault {
@@ -18,6 +19,13 @@ std::string lease_for_people(std::uint32_t hours, std::int64_t silence_ms) {
   const std::string lease = "after " + count_of(hours, "hour", "hours") + " in which no guard was heard";
   return silence_ms == 0 ? lease + "; when that is the custodians did not say"
                          : lease + ": on " + time_for_people(silence_ms) + ", if none is heard before";
+}
+
+constexpr std::int64_t kWeekMs = std::int64_t{7} * 24 * 60 * 60 * 1000;
+
+std::string replica_for_people(const std::optional<LastReplica>& last) {
+  if (!last) return "none: this folder is the only copy that casevault knows of";
+  return "snapshot " + std::to_string(last->number) + " in " + last->label + ", " + time_for_people(last->time_ms);
 }
 
 int run_status(Invocation& call) {
@@ -30,6 +38,7 @@ int run_status(Invocation& call) {
   const auto* plan = shown_plan(session);
   const std::int64_t silence = silence_locks_at(session);
   const std::int64_t now = call.process().environment.now_ms();
+  const auto replica = last_replica(session);
   const CatalogState& state = session.state();
   const std::uint64_t entries = session.log().head().size;
   const auto& header = session.keys().shown_header();
@@ -50,7 +59,8 @@ int run_status(Invocation& call) {
                        {"lease_hours", plan != nullptr ? plan->lease_hours : 0},
                        {"silence_locks_at", iso_time_or_empty(silence)},
                        {"recovery", false},
-                       {"replicas", 0}});
+                       {"replicas", replica_places(session)},
+                       {"last_replica", replica ? iso_time(replica->time_ms) : ""}});
     return 0;
   }
   Facts facts;
@@ -69,9 +79,13 @@ int run_status(Invocation& call) {
     if (plan->lease_hours > 0) facts.add("Silence locks", lease_for_people(plan->lease_hours, silence));
   }
   facts.add("Recovery", "none: when every owner has forgotten the passphrase, everything is lost");
-  facts.add("Replicas", "none: this folder is the only copy that casevault knows of");
+  facts.add("Replicas", replica_for_people(replica));
   facts.print(call.out());
   for (const std::string& warning : machine_warnings(session.place().string())) call.out().warning(warning);
+  if (replica && call.process().environment.now_ms() - replica->time_ms > kWeekMs) {
+    call.out().warning("no replica was made for more than a week: what was added since is on this disk alone");
+    call.out().next("casevault replicate TARGET");
+  }
   if (waiting > 0) call.out().next("casevault user list");
   return 0;
 }

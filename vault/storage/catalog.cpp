@@ -7,13 +7,14 @@
 #include "crypto/error.h"
 #include "crypto/kdf.h"
 #include "vault/storage/json.h"
+#include "vault/storage/replica_rows.h"
 
 namespace casevault {
 namespace {
 
 constexpr int kSchemaVersion = 1;
 const std::string kSchema =
-    std::string(kChainSchema) +
+    std::string(kChainSchema) + kReplicaSchema +
     "CREATE TABLE unfinished(file TEXT PRIMARY KEY) STRICT;"
     "CREATE TABLE sealed(hash BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT;"
     "CREATE TABLE witnessed(one INTEGER PRIMARY KEY CHECK(one = 1), size INTEGER NOT NULL, time INTEGER NOT NULL, "
@@ -93,6 +94,7 @@ Catalog Catalog::copy_to(const Path& path, const CatalogKey& key, std::uint32_t 
   target.state_ = state_;
   target.set_log_head(log_head());
   target.set_witnessed(witnessed());
+  for (const auto& replica : read_replicas(*this)) put_replica(target, replica);
   return target;
 }
 

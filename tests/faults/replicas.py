@@ -1,4 +1,5 @@
 """What the tests of replicas share: an office with replicas, remotes on loopback, and harm done to them."""
+import hashlib
 import json
 import os
 import shutil
@@ -6,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from harness import DAMAGED, DONE, RANDOM, FilledOffice, read
+from harness import DAMAGED, DONE, RANDOM, FilledOffice, read, write
 
 RCLONE = shutil.which("rclone")
 
@@ -70,6 +71,13 @@ class At:
 
 def snapshots_in(replica):
     return sorted(os.listdir(os.path.join(replica, "snapshots")))
+
+
+def put_snapshot(replica, manifest):
+    """Under the name that belongs to it; returns its path."""
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+    name = f"{manifest['number']:08}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+    return write(os.path.join(replica, "snapshots", name), text)
 
 
 def needed_by_newest(replica):

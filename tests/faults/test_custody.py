@@ -366,7 +366,7 @@ class CustodyTest(FaultTest):
         office.ok("status")  # custodians witness the log
         result = office.run("status", env=here)
         self.assertEqual(result.status, DAMAGED, str(result))
-        self.assertRegex(result.said, "an owner goes on: casevault custody accept")
+        self.assertRegex(result.said, "by an owner: casevault custody accept")
         self.assertEqual(office.run("custody", "accept", env=here).status, USAGE, "not by accident")
         self.assertEqual(office.run("status", env=here).status, DAMAGED)
         self.assertRegex(office.ok("--yes", "custody", "accept", env=here).text, "under new keys")

@@ -15,7 +15,7 @@ from harness import (BUSY, DAMAGED, DONE, INTERRUPTED, NO_SPACE, NO_VAULT, NOT_A
                      UNDER_STRACE,
                      USAGE, WRONG_PASSPHRASE, Disk, FaultTest, calls_in, copy_tree, files_of, has_strace, in_own_mounts,
                      main, noise, number_from, read, scratch, spread, strace, write)
-from replicas import RCLONE, ReplicaOffice, Served, flip, needed_by_newest, snapshots_in
+from replicas import RCLONE, ReplicaOffice, Served, flip, needed_by_newest, put_snapshot, snapshots_in
 
 TRIES = number_from("CASEVAULT_TRIES", 24)
 CAN_MOUNT = in_own_mounts()
@@ -322,8 +322,7 @@ class ReplicaTest(FaultTest):
         path = os.path.join(office.replica, "snapshots", snapshots_in(office.replica)[0])
         manifest = json.loads(read(path))
         manifest["number"], manifest["time"] = 2, manifest["time"] + 1
-        write(path.replace("00000001", "00000002"),
-              json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n")
+        put_snapshot(office.replica, manifest)
         office.check_found("not signed by anybody in this vault")
 
     def test_paths_that_lead_out(self):
@@ -333,7 +332,8 @@ class ReplicaTest(FaultTest):
         for name in ("../evil", "/etc/evil", "cases/../../evil.1.db", "bodies/evil"):
             manifest = json.loads(read(path))
             manifest["files"][0]["name"] = name
-            write(path, json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n")
+            os.remove(path)
+            path = put_snapshot(office.replica, manifest)
             office.check_found("snapshots/")
 
     def test_damaged_body_here_does_not_replace_the_whole_one(self):

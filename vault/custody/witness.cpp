@@ -64,9 +64,10 @@ Claim judge(const Session& session, const std::string& text) {
 }
 
 [[noreturn]] void fail_as_other(const std::string& what) {
-  throw Error(
-      Errc::kDamaged, what,
-      "restore the newest copy of the whole vault; where this is it, an owner goes on: casevault custody accept");
+  throw Error(Errc::kDamaged, what,
+              "restore the newest copy of the whole vault; where this is it: casevault restore with --older, then, by "
+              "an owner: "
+              "casevault custody accept");
 }
 
 }  // namespace

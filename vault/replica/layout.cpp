@@ -45,10 +45,10 @@ std::string body_object_name(std::string_view body) {
   return "bodies/" + std::string(body.substr(0, 2)) + "/" + std::string(body);
 }
 
-std::string snapshot_name(std::uint64_t number, std::string_view random) {
+std::string snapshot_name(std::uint64_t number, const Sha256Digest& hash) {
   const auto digits = std::to_string(number);
   const std::string zeros(digits.size() < 8 ? 8 - digits.size() : 0, '0');
-  return std::string(kSnapshotFolder) + zeros + digits + "-" + std::string(random) + ".json";
+  return std::string(kSnapshotFolder) + zeros + digits + "-" + to_hex(hash).substr(0, 16) + ".json";
 }
 
 bool is_snapshot_name(std::string_view name) {

@@ -18,8 +18,8 @@ inline constexpr std::string_view kSnapshotFolder = "snapshots/";  // with the s
 std::string object_name(const Sha256Digest& hash);
 /// `bodies/<2 hex>/<32 hex>`, as in the vault.
 std::string body_object_name(std::string_view body);
-/// `snapshots/<8 digits or more>-<16 hex>.json`
-std::string snapshot_name(std::uint64_t number, std::string_view random);
+/// `snapshots/<8 digits or more>-<first 16 hex of its SHA-256>.json`
+std::string snapshot_name(std::uint64_t number, const Sha256Digest& hash);
 /// Whether it may be the name of a snapshot.
 bool is_snapshot_name(std::string_view name);
 

@@ -8,7 +8,6 @@
 #include <set>
 
 #include "crypto/error.h"
-#include "crypto/random.h"
 #include "vault/access/decoy.h"
 #include "vault/access/session_keys.h"
 #include "vault/audit/log.h"
@@ -408,7 +407,7 @@ class Replication {
     if (is_remote(target_)) check_nothing_vanished(bodies, spare);
     seal_manifest(manifest_, session_);
     const auto file = encode_manifest(manifest_);
-    const auto name = snapshot_name(manifest_.number, to_hex(random_array<8>()));
+    const auto name = snapshot_name(manifest_.number, sha256(file));
     scratch_->put(name, file);
     put_and_check(scratch_->folder(), {name});
     manifest_name_ = name;

@@ -55,7 +55,9 @@ std::vector<std::string> snapshot_names(const ReplicaStore::Sizes& listing) {
 StoredSnapshot read_snapshot(ReplicaStore& store, const std::string& name) {
   const auto file = store.read(name, kMaxSnapshotSize);
   if (!file) throw Error(Errc::kDamaged, name + " is missing");
-  StoredSnapshot snapshot{name, number_in_name(name), parse_manifest(*file, name), sha256(*file)};
+  const auto hash = sha256(*file);
+  if (snapshot_name(number_in_name(name), hash) != name) throw Error(Errc::kDamaged, name + " was changed");
+  StoredSnapshot snapshot{name, number_in_name(name), parse_manifest(*file, name), hash};
   if (snapshot.manifest.number != snapshot.number) throw Error(Errc::kDamaged, name + " is not what its name says");
   return snapshot;
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what casevault needs, builds it, and shows its main job on a sample case in a temporary folder.
+# Installs what casevault needs, builds it, shows its main job on a sample case in a temporary
+# folder, and then a raid, with three custodians that are processes of this computer.
 # For Debian 12 or newer, with nothing but apt; it can be run again at any time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -23,7 +24,15 @@ cmake --build build/release --target casevault_docs -j "$(nproc)"
 program=$PWD/build/release/casevault
 
 demo=$(mktemp -d "${TMPDIR:-/var/tmp}/casevault-quickstart.XXXXXX")
-trap 'rm -rf "$demo"' EXIT
+custodians=()  # processes
+clean_up() {
+  for process in "${custodians[@]}"; do
+    kill "$process" 2>/dev/null && tail --pid="$process" -f /dev/null
+  done
+  rm -rf "$demo"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM HUP
 
 heading "3. A sample case, in $demo"
 tests/support/sample-case.sh "$demo/papers"
@@ -74,6 +83,28 @@ heading "8. Who saw what, and whether everything is whole"
 run "$anna audit show"
 run "$anna audit verify"
 run "$anna verify"
+
+heading "9. Custody: from now on it takes two of three partners abroad (here: three processes of this computer)"
+export XDG_STATE_HOME=$demo/state  # this machine's key for them
+for place in Georgia Iceland Portugal; do
+  printf '\n$ %s\n' "casevault custodian serve --data $place --listen 127.0.0.1:0 --name keeper-$place --place $place &"
+  exec {said}< <(exec setpriv --pdeathsig KILL casevault custodian serve --data "$place" --listen 127.0.0.1:0 \
+    --name "keeper-$place" --place "$place" 2>"$place.log")
+  custodians+=($!)
+  read -r -u "$said" address || { cat "$place.log" >&2 && exit 1; }
+  echo "$address"
+  casevault --quiet custodian invite --data "$place" >>invitations
+done
+run "$anna custody enroll \$(cat invitations) --threshold 2 --cards 3 --quorum 2 --out cards"
+run "$anna custody status"
+
+heading "10. A raid: somebody abroad locks with one card; two cards unlock"
+run "casevault order issue lock --card cards/card-1.txt --reason 'alarm from the office'"
+status=0
+run "$anna list C-1" || status=$?
+((status == 17))  # the custodians refused
+run "casevault --yes order issue unlock --card cards/card-1.txt --card cards/card-2.txt"
+run "$anna list C-1"
 
 cat <<END
 

@@ -14,7 +14,7 @@ case ${1:-} in
 esac
 
 install_packages "${build_packages[@]}" libgtest-dev libgmock-dev libbenchmark-dev zlib1g-dev age minisign restic hyperfine \
-  strace sqlcipher python3 python3-nacl python3-cryptography chromium chromium-driver dbus
+  strace sqlcipher python3 python3-nacl python3-cryptography chromium chromium-driver dbus rclone
 
 for preset in "${presets[@]}"; do
   cmake --preset "$preset" -DCASEVAULT_TESTS=ON

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <filesystem>
 #include <new>
 #include <system_error>
 #include <typeinfo>
@@ -27,7 +28,8 @@ int dispatch(Process& process, Output& output, const std::vector<std::string>& w
   if (proxy != line.arguments.options.end()) process.environment.proxy = proxy->second.back();
   Invocation call(process, output, *line.command, std::move(line.arguments));
   require(!process.unlocked || line.command->in_guard, "a guard was given a command that is not for it");
-  if (line.command->in_guard && !process.unlocked) {
+  const bool stays = call.has("watch");  // it goes to the guard again and again, and must outlive it
+  if (line.command->in_guard && !process.unlocked && !stays) {
     if (const auto status = run_in_guard(call, words)) return *status;
   }
   return line.command->run(call);
@@ -52,6 +54,12 @@ int report(Output& output, const Error& error) {
   return status_of(error.code());
 }
 
+Error not_allowed(const std::filesystem::filesystem_error& error) {
+  return {Errc::kNotAllowed, "permission denied: " + error.path1().string(),
+          "it belongs to another account of this computer, or only that one may read it: ls -ld " +
+              error.path1().parent_path().string()};
+}
+
 Error unexpected(const std::string& what) {
   return {Errc::kInternal, "this should not happen: " + what,
           "please report it; casevault version --verbose says what is running"};
@@ -69,6 +77,9 @@ int run(Process& process, const std::vector<std::string>& words) {
     return report(output, error);
   } catch (const std::bad_alloc&) {
     return report(output, Error(Errc::kInternal, "out of memory"));
+  } catch (const std::filesystem::filesystem_error& error) {
+    const bool denied = error.code() == std::errc::permission_denied;
+    return report(output, denied ? not_allowed(error) : unexpected(error.what()));
   } catch (const std::system_error& error) {
     return report(output, unexpected(error.what()));
   } catch (const std::exception& error) {

@@ -103,6 +103,20 @@ std::string time_for_people(std::int64_t ms) {
   return date_text(t) + " " + clock_text(t) + " UTC";
 }
 
+std::string time_and_age(std::int64_t ms, std::int64_t now_ms) {
+  constexpr std::int64_t kMinuteMs = 60'000;
+  const auto minutes = static_cast<std::uint64_t>(std::max<std::int64_t>(now_ms - ms, 0) / kMinuteMs);
+  std::string age = "just now";
+  if (minutes >= 2 * 24 * 60) {
+    age = count_of(minutes / (24 * 60), "day", "days") + " ago";
+  } else if (minutes >= 2 * 60) {
+    age = count_of(minutes / 60, "hour", "hours") + " ago";
+  } else if (minutes > 0) {
+    age = count_of(minutes, "minute", "minutes") + " ago";
+  }
+  return time_for_people(ms) + ", " + age;
+}
+
 std::string iso_time(std::int64_t ms) {
   const Parts t = parts_of(ms);
   return date_text(t) + "T" + clock_text(t) + "." + padded(t.ms, 3) + "Z";

@@ -10,7 +10,9 @@ namespace casevault {
 
 // How times and sizes are written and read. All times are UTC; the words say so.
 
-std::string time_for_people(std::int64_t ms);    ///< "2026-11-22 13:58:31 UTC"
+std::string time_for_people(std::int64_t ms);  ///< "2026-11-22 13:58:31 UTC"
+/// The same with how long ago it was: "…, 5 minutes ago"; of a clock that is ahead, "just now".
+std::string time_and_age(std::int64_t ms, std::int64_t now_ms);
 std::string iso_time(std::int64_t ms);           ///< "2026-11-22T13:58:31.250Z"
 std::string iso_time_or_empty(std::int64_t ms);  ///< empty for 0, which stands for "none"
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/descriptor.h"
+#include "vault/replica/store.h"
 #include "vault/vault.h"
 
 namespace casevault {
@@ -14,6 +15,9 @@ std::map<std::string, std::string> variables_of(const Process& process) {
   std::map<std::string, std::string> variables;
   for (const char* name :
        {"CASEVAULT_DIR", "CASEVAULT_USER", "COLUMNS", "LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "LC_TIME", "TERM"}) {
+    if (const auto value = process.variable(name)) variables[name] = *value;
+  }
+  for (const char* name : rclone_variables()) {
     if (const auto value = process.variable(name)) variables[name] = *value;
   }
   return variables;

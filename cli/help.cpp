@@ -77,6 +77,8 @@ std::string option_help(const Option& option) {
 std::set<Errc> statuses_of(const Command& command) {
   std::set<Errc> all(command.statuses.begin(), command.statuses.end());
   all.insert({Errc::kInternal, Errc::kUsage});
+  if (all.contains(Errc::kWrongPassphrase))  // opens the vault, which may be under custody
+    all.insert({Errc::kCustodiansRefused, Errc::kTooFewCustodians, Errc::kDestroyed});
   return all;
 }
 

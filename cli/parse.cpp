@@ -53,7 +53,8 @@ std::string subcommands_of(std::string_view group) {
 
 [[noreturn]] void refuse_unknown_command(const std::string& name, const std::string& next) {
   const std::string group = subcommands_of(name);
-  if (!group.empty() && next.empty()) usage_error("'" + name + "' needs one more word: " + group);
+  if (!group.empty() && next.empty())
+    usage_error("'" + name + "' needs one more word: " + group, "casevault help " + name);
   const std::string whole = group.empty() ? name : name + " " + next;
   const std::string nearest = nearest_command(whole);
   usage_error("unknown command '" + whole + "'" + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"));

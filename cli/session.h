@@ -13,13 +13,13 @@ namespace casevault {
 class OpenVault {
  public:
   explicit OpenVault(Invocation& call);
+  OpenVault(Invocation& call, Vault vault);
   OpenVault(const OpenVault&) = delete;
   OpenVault& operator=(const OpenVault&) = delete;
   ~OpenVault();
   Session& session() { return session_; }
 
  private:
-  OpenVault(Invocation& call, Vault vault);
   void report_warnings();
   Output& output_;
   Session session_;

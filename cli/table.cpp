@@ -35,6 +35,8 @@ std::vector<Command> make_table() {
   add(lock_command());
   add(guard_command());
   add(panic_command());
+  add(replicate_command());
+  add(restore_command());
   add(completion_command());
   add(help_command());
   add(version_command());

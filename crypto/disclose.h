@@ -18,7 +18,7 @@ inline ByteArray<AuditEntryKey::kSize> disclose(const AuditEntryKey& key) {
 inline std::string disclose_card(const SigningSeed& seed) { return to_hex(seed.expose_secret()); }
 
 /// Gives the words of a trustee's share away, to be printed: from here on paper and files protect them. For nothing but
-/// the trustees' sheets (docs/format.md section 15).
+/// the trustees' sheets (docs/format.md section 16).
 inline std::string disclose_share(const Slip39Share& share) {
   return std::string(as_text(share.words().expose_secret()));
 }

@@ -17,6 +17,7 @@ struct Environment {
   Argon2Cost cost_floor;                 ///< a vault that asks for less is refused before anything is run
   std::filesystem::path state_folder;    ///< where this machine keeps what belongs to it and to no vault
   std::string proxy;                     ///< host:port of a SOCKS5 proxy for custodians; empty: none
+  bool accepts_older = false;            ///< opens also a vault that is not as its custodians have witnessed it
 };
 
 /// @throws Error{kInterrupted} once the user asked to stop.

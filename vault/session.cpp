@@ -2,6 +2,8 @@
 #include <set>
 
 #include "crypto/random.h"
+#include "vault/access/decoy.h"
+#include "vault/custody/shares.h"
 #include "vault/session_parts.h"
 #include "vault/storage/json.h"
 #include "vault/vault.h"
@@ -164,7 +166,9 @@ std::vector<std::size_t> stale_slots(Session& session) {
 }  // namespace
 
 void tidy_slots(Session& session) {
-  const bool behind = session.keys().slot_epoch != session.keys().catalog_epoch;
+  const auto& keys = session.keys();
+  // A slot of another custody than today's gets no new key: it is about to be re-sealed under today's.
+  const bool behind = keys.slot_epoch != keys.catalog_epoch && keys.slot_custody == session.state().custody_epoch();
   if (!behind && stale_slots(session).empty()) return;
   const ExclusiveAccess exclusive(session, 0);
   for (const auto slot : stale_slots(session)) session.keys().slots.erase(slot);
@@ -207,7 +211,7 @@ void reseal_slot(Session& session, SlotKey key, std::uint32_t custody_epoch) {
   if (!opened || opened->generation != contents.generation) {
     throw Error(Errc::kInternal, "the new slot does not open; the old one stays in force");
   }
-  const auto old = session.state().find_user(session.user_id())->slot;
+  const auto before = *session.state().find_user(session.user_id());
   Catalog::Update update(session.catalog());
   auto statement = new_statement(session, "slot");
   statement["slot"] = *index;
@@ -215,9 +219,13 @@ void reseal_slot(Session& session, SlotKey key, std::uint32_t custody_epoch) {
   statement["slot_hash"] = to_hex(keys.slots.hash(*index));
   if (custody_epoch > 0) statement["custody"] = custody_epoch;
   update.append(statement, session.identity().signing);
+  const bool moves = before.slot_custody != custody_epoch;
+  if (moves && before.slot_custody > 0) announce_forgotten_user(update, before.slot_custody, before.keys.id);
+  if (moves) end_duress_passphrase(session, update);
   update.commit();
   unfinished.keep();
-  keys.slots.erase(old);
+  keys.slots.erase(before.slot);
+  if (moves && before.spare_slot) keys.slots.erase(*before.spare_slot);
   keys.slot = *index;
   keys.generation = contents.generation;
   keys.slot_epoch = keys.catalog_epoch;

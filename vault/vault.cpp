@@ -129,9 +129,9 @@ SlotKey make_vault(const Path& place, const NewVault& choices, const SecretBytes
   slots.write(slot_index, seal_slot(header, slot_key,
                                     {identity.id, 1, identity.signing.seed().clone(), identity.box.secret_key.clone(),
                                      root.verify_key(), 1, catalog_key.clone()}));
-  std::vector<UserKeys> receivers{owner};
-  if (trustees != nullptr) receivers.push_back(public_half(trustees->identity, "trustees"));
-  const auto handover = encode_handover(header.vault_id, catalog_key, 1, identity, receivers);
+  std::optional<UserKeys> together;
+  if (trustees != nullptr) together = public_half(trustees->identity, "trustees");
+  const auto handover = encode_handover(header.vault_id, catalog_key, 1, identity, {owner}, Handing::kWhole, together);
   replace_file(handover_path(place, 1), handover);
 
   AuditLog::create(place / "audit");
@@ -236,7 +236,7 @@ Session Vault::unlock(SlotAccess& access) {
   auto parts = unlock_vault(folder_, header_, environment_, access);
   const auto alarm = std::move(parts->alarm);
   Session session(std::move(parts));
-  follow_custody(session, header_, access, alarm ? &*alarm : nullptr);
+  follow_custody(session, access, alarm ? &*alarm : nullptr);
   return session;
 }
 

@@ -199,7 +199,17 @@ class Verification {
       everything_reached_ = false;
       return;
     }
-    const auto file = "cases/" + path.filename().string();
+    try {
+      check_open_case(entry, name, "cases/" + path.filename().string());
+    } catch (const Error& error) {
+      if (error.code() != Errc::kDestroyed && error.code() != Errc::kCustodiansRefused) throw;
+      session_.warn(name + ": " + error.what() + "; what is in it could not be looked at");
+      ++result_.cases_closed_to_me;
+      everything_reached_ = false;
+    }
+  }
+
+  void check_open_case(const CaseEntry& entry, const std::string& name, const std::string& file) {
     bool reached = false;
     guarded(file + " (" + name + ")", [&] {
       session_.catalog().refresh();

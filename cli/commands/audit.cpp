@@ -3,6 +3,7 @@
 #include "cli/json.h"
 #include "cli/session.h"
 #include "vault/audit/proof.h"
+#include "vault/custody/shares.h"
 #include "vault/custody/witness.h"
 
 namespace casevault {
@@ -72,8 +73,11 @@ int run_audit_verify(Invocation& call) {
   }
   call.out().line("audit log: " + count_of(result.entries, "entry", "entries") + ", tree root " + result.root_hex);
   if (witnessed) {
-    call.out().line("last witnessed by a custodian: " + time_for_people(witnessed->time_ms) + ", with " +
-                    count_of(witnessed->size, "entry", "entries"));
+    call.out().line(
+        "last witnessed by a custodian: " + time_and_age(witnessed->time_ms, call.process().environment.now_ms()) +
+        ", with " + count_of(witnessed->size, "entry", "entries"));
+  } else if (shown_plan(vault.session()) != nullptr) {
+    call.out().line("last witnessed by a custodian: never, so how fresh this is nobody can say");
   }
   if (!result.contents_checked)
     call.out().note("the entries themselves can be checked by owners and auditors only; the tree was");

@@ -29,6 +29,8 @@ Command unlock_command();
 Command lock_command();
 Command guard_command();
 Command panic_command();
+Command replicate_command();
+Command restore_command();
 Command help_command();
 Command version_command();
 Command completion_command();

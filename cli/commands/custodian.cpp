@@ -21,9 +21,20 @@ void print_identity(Invocation& call, const Custodian::Identity& identity) {
     call.out().line("pin " + pin_text(identity.pin));
   }
   call.out().flush();
+  if (identity.place.empty())
+    call.out().note("no country was named: offices choose by it; start it with --place PLACE");
+  call.out().next("it serves until it is stopped; in another window: casevault custodian invite --data " +
+                  *call.value("data"));
+}
+
+void check_place_of_data(const std::filesystem::path& folder) {
+  const auto above = std::filesystem::absolute(folder).lexically_normal().parent_path();
+  if (!std::filesystem::is_directory(above))
+    throw Error(Errc::kUsage, "there is no folder " + above.string() + " to put it into", "mkdir -p " + above.string());
 }
 
 int run_custodian_serve(Invocation& call) {
+  check_place_of_data(*call.value("data"));
   ServiceSettings settings = {.listen = *call.value("listen"),
                               .custodian = {.name = call.value_or("name", ""),
                                             .place = call.value_or("place", ""),

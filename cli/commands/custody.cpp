@@ -5,8 +5,11 @@
 #include "cli/json.h"
 #include "cli/passphrase.h"
 #include "cli/session.h"
+#include "cli/statement.h"
 #include "vault/custody/account.h"
 #include "vault/custody/machines.h"
+#include "vault/custody/witness.h"
+#include "vault/storage/catalog_state.h"
 
 namespace casevault {
 namespace {
@@ -28,9 +31,50 @@ std::uint32_t number_option(Invocation& call, const char* name, std::uint32_t ma
   return static_cast<std::uint32_t>(number);
 }
 
+/// Says which one is at fault.
+std::vector<Invitation> invitations_in(Invocation& call) {
+  std::vector<Invitation> invitations;
+  for (const auto& word : call.positional()) {
+    try {
+      invitations.push_back(Invitation::parse(word));
+    } catch (const Error& error) {
+      if (call.positional().size() == 1) throw;
+      throw Error(error.code(), "invitation " + std::to_string(invitations.size() + 1) + ": " + error.what(),
+                  error.hint());
+    }
+  }
+  return invitations;
+}
+
+/// Before the passphrase is asked.
+void check_cards_folder(Invocation& call, const Path& out) {
+  if (std::filesystem::exists(out))
+    throw Error(Errc::kUsage, "the folder for the cards is there already: " + out.string(),
+                "name a new one with --out DIR");
+  const auto above = std::filesystem::absolute(out).lexically_normal().parent_path();
+  if (!std::filesystem::is_directory(above))
+    throw Error(Errc::kUsage, "there is no folder " + above.string() + " to put the cards into",
+                "mkdir -p " + above.string());
+  const Path vault = std::filesystem::weakly_canonical(call.vault_folder());
+  const Path resolved = std::filesystem::weakly_canonical(out);
+  if (std::ranges::mismatch(vault, resolved).in1 == vault.end())
+    throw Error(Errc::kUsage, "the folder for the cards would be in the vault", "name another one with --out DIR");
+}
+
+void warn_of_choices(Invocation& call, const EnrolRequest& request) {
+  if (request.quorum == 1)
+    call.out().warning("with a quorum of 1, each single card can destroy this vault; better: --quorum 2");
+  if (request.threshold == 1)
+    call.out().warning("with a threshold of 1, each single custodian is enough to open; better: --threshold 2");
+  if (request.lease_hours > 0) {
+    call.out().warning("the vault locks itself after " + count_of(request.lease_hours, "hour", "hours") +
+                       " in which no guard was heard, also at night and in holidays; only the cards open it again");
+  }
+}
+
 EnrolRequest request_of(Invocation& call) {
   EnrolRequest request;
-  for (const auto& word : call.positional()) request.invitations.push_back(Invitation::parse(word));
+  request.invitations = invitations_in(call);
   request.threshold = number_option(call, "threshold", kMaxCustodians);
   request.cards = number_option(call, "cards", kMaxCards);
   request.quorum = number_option(call, "quorum", kMaxCards);
@@ -38,6 +82,7 @@ EnrolRequest request_of(Invocation& call) {
   if (!call.has("out"))
     throw Error(Errc::kUsage, "--out is missing: where shall the cards go?", help_hint(call.command()));
   request.out = *call.value("out");
+  check_cards_folder(call, request.out);
   request.label = call.value_or("label", "");
   request.one_place = call.has("one-place");
   check_enrolment(request);
@@ -58,10 +103,36 @@ std::vector<std::string> names_of(const std::vector<std::int64_t>& cases) {
 
 void report_progress(Invocation& call, const CustodyProgress& progress) {
   if (!progress.users_waiting.empty())
-    call.out().note("at their next unlocking this follows for: " + joined(progress.users_waiting));
+    call.out().note("each of them follows when they next unlock, best today: " + joined(progress.users_waiting));
   if (!progress.cases_waiting.empty()) {
     call.out().note("re-keyed when somebody who may add to them next does: " +
                     joined(names_of(progress.cases_waiting)));
+  }
+  for (const auto& waiting : progress.to_forget) {
+    call.out().note("to be deleted at " + joined(waiting.custodians) +
+                    " when an owner next unlocks and reaches all of them, what they kept of: " + joined(waiting.of));
+  }
+}
+
+nlohmann::ordered_json to_json(const std::vector<StillToForget>& waiting) {
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& some : waiting) list.push_back({{"custodians", some.custodians}, {"of", some.of}});
+  return list;
+}
+
+/// Where it breaks off, the cards are on the disk: somebody may take them for good ones, or throw good ones away.
+EnrolResult enrol(Invocation& call, Session& session, const EnrolRequest& request, const EnrolObserver& observer) {
+  const auto before = session.state().custody_epoch();
+  try {
+    return enrol_custody(session, request, observer);
+  } catch (const Error&) {
+    if (session.state().custody_epoch() != before) {
+      call.out().warning("it is not finished, but the cards in " + request.out.string() +
+                         " are the ones in force: keep them; go on with casevault custody enroll");
+    } else if (std::filesystem::exists(request.out)) {
+      call.out().warning("nothing changed; the cards in " + request.out.string() + " are worth nothing: delete them");
+    }
+    throw;
   }
 }
 
@@ -78,8 +149,9 @@ int run_enroll(Invocation& call) {
                     (invitation.custodian.place.empty() ? "place not named" : invitation.custodian.place) + ", " +
                     invitation.custodian.address);
   }
+  warn_of_choices(call, request);
   OpenVault vault(call);
-  const EnrolResult result = enrol_custody(vault.session(), request, observer);
+  const EnrolResult result = enrol(call, vault.session(), request, observer);
   for (const auto& card : result.cards) {
     if (call.json()) {
       call.out().object({{"card", card.string()}});
@@ -90,7 +162,7 @@ int run_enroll(Invocation& call) {
   report_progress(call, result.progress);
   call.out().warning(
       "print the cards, give each to somebody outside the office, then destroy the files: they can lock and, " +
-      std::to_string(request.quorum) + " together, destroy this vault");
+      (request.quorum == 1 ? "each" : std::to_string(request.quorum) + " together") + ", destroy this vault");
   call.out().warning("copies of the disk from before today still open with the old way: a passphrase alone");
   call.out().next("casevault custody status");
   return 0;
@@ -106,7 +178,8 @@ int run_status(Invocation& call) {
                          {"place", custodian.place},
                          {"address", custodian.address},
                          {"reached", custodian.reached},
-                         {"state", custodian.state}});
+                         {"state", custodian.state},
+                         {"silence_locks_at", iso_time_or_empty(custodian.silence_ms)}});
       continue;
     }
     table.add({custodian.name, custodian.place, custodian.address, custodian.state});
@@ -119,19 +192,22 @@ int run_status(Invocation& call) {
                        {"lease_hours", account.lease_hours},
                        {"device", account.device},
                        {"users_waiting", account.progress.users_waiting},
-                       {"cases_waiting", names_of(account.progress.cases_waiting)}});
+                       {"cases_waiting", names_of(account.progress.cases_waiting)},
+                       {"to_forget", to_json(account.progress.to_forget)}});
     return 0;
   }
   if (account.threshold == 0) {
     call.out().line("this vault is not under custody");
+    call.out().next("casevault help custody enroll");
   } else {
     Facts facts;
     facts.add("Threshold", std::to_string(account.threshold) + " of " + std::to_string(account.custodians.size()));
     facts.add("Cards", std::to_string(account.cards) + ", of which unlock, destroy and burn take " +
                            std::to_string(account.quorum));
-    facts.add("Lease", account.lease_hours == 0 ? "none: silence locks nothing"
-                                                : "locks itself after " + std::to_string(account.lease_hours) +
-                                                      " hours without a sign of life");
+    facts.add("Lease",
+              account.lease_hours == 0
+                  ? "none: silence locks nothing"
+                  : "locks itself after " + count_of(account.lease_hours, "hour", "hours") + " without a sign of life");
     facts.add("This machine", account.device);
     facts.print(call.out());
   }
@@ -139,59 +215,16 @@ int run_status(Invocation& call) {
   return 0;
 }
 
-std::int64_t parse_moment(Invocation& call, const char* option) {
-  const std::string text = *call.value(option);
-  const auto time = parse_time(text);
-  if (!time)
-    throw Error(Errc::kUsage, "'" + text + "' is not a time", "write it as 2026-11-22 or 2026-11-22T09:30:00Z");
-  return *time;
-}
-
 int run_statement(Invocation& call) {
-  const auto now = call.process().environment.now_ms();
-  constexpr std::int64_t kDayMs = 24 * 3600 * 1000LL;
-  const auto from = call.has("from") ? parse_moment(call, "from") : now - kDayMs;
-  const auto until = call.has("to") ? parse_moment(call, "to") : now;
-  if (from > until) throw Error(Errc::kUsage, "--from is later than --to", help_hint(call.command()));
+  const Interval interval = interval_option(call);
   OpenVault vault(call);
-  const CustodyStatement statement = custody_statement(vault.session(), from, until);
-  Table table({{"TIME"}, {"CUSTODIAN"}, {"WHAT"}, {"OBJECT"}, {"DEVICE"}, {"OUTCOME"}});
-  for (const auto& entry : statement.entries) {
-    if (call.json()) {
-      call.out().object({{"time", iso_time(entry.time_ms)},
-                         {"custodian", entry.custodian},
-                         {"action", entry.action},
-                         {"object", entry.object},
-                         {"device", entry.device},
-                         {"outcome", entry.outcome}});
-      continue;
-    }
-    table.add(
-        {time_for_people(entry.time_ms), entry.custodian, entry.action, entry.object, entry.device, entry.outcome});
-  }
-  table.print(call.out());
-  for (const auto& name : statement.silent) call.out().warning(name + " did not answer: nothing is known of it");
-  const auto released = joined(names_of(statement.cases_released));
-  if (call.json()) {
-    call.out().object({{"from", iso_time(from)},
-                       {"to", iso_time(until)},
-                       {"custodians", statement.answered},
-                       {"enough", statement.enough},
-                       {"cases", statement.cases},
-                       {"released", names_of(statement.cases_released)}});
-    return statement.enough ? 0 : static_cast<int>(Errc::kTooFewCustodians);
-  }
-  call.out().line("from " + time_for_people(from) + " to " + time_for_people(until) + ": " +
-                  std::to_string(statement.cases_released.size()) + " of " + std::to_string(statement.cases) +
-                  " case keys were released" + (released.empty() ? "" : ": " + released));
-  if (statement.enough) return 0;
-  throw Error(Errc::kTooFewCustodians,
-              "too few custodians answered to be sure of it: those that did not could have released more",
-              "casevault custody status");
+  const auto statement =
+      custody_statement(vault.session(), interval.from_ms, interval.until_ms, call.value_or("out", ""));
+  return print_statement(call, interval, statement);
 }
 
 int run_enroll_device(Invocation& call) {
-  const std::string name = call.value_or("name", call.process().environment.device);
+  const auto name = call.value("name");
   if (call.positional().empty()) {
     const Vault vault = Vault::open(call.vault_folder(), call.process().environment);
     const std::string request = device_request(vault, name);
@@ -202,11 +235,9 @@ int run_enroll_device(Invocation& call) {
     return 0;
   }
   if (call.argument(0).starts_with("casevault-custodian:")) {
-    std::vector<Invitation> invitations;
-    for (const auto& word : call.positional()) invitations.push_back(Invitation::parse(word));
+    const auto invitations = invitations_in(call);
     const Vault vault = Vault::open(call.vault_folder(), call.process().environment);
-    enrol_this_machine(vault, invitations, name);
-    call.out().line("this machine is known to the custodians as " + name);
+    call.out().line("this machine is known to the custodians as " + enrol_this_machine(vault, invitations, name));
     return 0;
   }
   OpenVault vault(call);
@@ -217,8 +248,33 @@ int run_enroll_device(Invocation& call) {
 
 int run_leave(Invocation& call) {
   OpenVault vault(call);
+  if (vault.session().state().custody_epoch() == 0)
+    throw Error(Errc::kUsage, "this vault is not under custody", "casevault custody status");
   confirm(call, "Without custody a stolen disk and one passphrase are enough to read. End it?", "custody stays");
   report_progress(call, leave_custody(vault.session(), [&](const std::string& step) { call.out().note(step); }));
+  return 0;
+}
+
+int run_accept(Invocation& call) {
+  confirm(call,
+          "What was done in the vault after this state of it is not here. Is this the newest copy that there is, and "
+          "shall everybody go on with it?",
+          "nothing was changed");
+  Environment environment = call.process().environment;
+  environment.accepts_older = true;
+  OpenVault vault(call, Vault::open(call.vault_folder(), environment));
+  switch (accept_history(vault.session())) {
+    case Accepted::kNothing:
+      call.out().line("this vault is as its custodians have seen it: there is nothing to accept");
+      break;
+    case Accepted::kPlace:
+      call.out().line("the custodians witness this folder from now on");
+      break;
+    case Accepted::kHistory:
+      call.out().line("the custodians witness this vault from here on, under new keys of the organisation");
+      call.out().note("partners refuse your bundles until they have removed and added you again");
+      call.out().next("casevault contact self");
+  }
   return 0;
 }
 
@@ -266,9 +322,11 @@ std::vector<Command> custody_commands() {
        .description =
            "Asks every custodian for its signed account of the time, checks it against its log, and says which cases' "
            "keys were\n"
-           "released. Without --from: the last 24 hours. For owners.",
-       .options = {{.name = "from", .value = "TIME", .help = "2026-11-22T09:30:00Z, or 2026-11-22"},
-                   {.name = "to", .value = "TIME", .help = "likewise"}},
+           "released. Without --from: the last 24 hours. For owners. When the vault is locked or destroyed by an "
+           "order, "
+           "a card\n"
+           "gives the same: casevault order statement.",
+       .options = statement_options(),
        .statuses = kStatuses,
        .run = run_statement,
        .in_guard = true},
@@ -283,6 +341,20 @@ std::vector<Command> custody_commands() {
        .options = {{.name = "name", .value = "NAME", .help = "how orders call the machine; else its host name"}},
        .statuses = kStatuses,
        .run = run_enroll_device},
+      {.name = "custody accept",
+       .arguments = "",
+       .max_arguments = 0,
+       .summary = "go on with an older copy of the vault",
+       .description =
+           "After a seizure, with last night's copy: the vault refuses to open because its custodians have seen a "
+           "newer "
+           "state of it.\n"
+           "This makes the copy the vault that everybody goes on with. It is written into the audit log and into those "
+           "of the custodians.\n"
+           "For owners.",
+       .options = {},
+       .statuses = kStatuses,
+       .run = run_accept},
       {.name = "custody leave",
        .arguments = "",
        .max_arguments = 0,

@@ -12,7 +12,7 @@ void print_timings(Invocation& call, const DrillResult& result) {
   for (const auto& stage : result.stages) {
     switch (stage.stage) {
       case DestroyStage::kReceived:
-        facts.add("Intent on the disk", duration_for_people(stage.since_begin));
+        facts.add("Begun on the disk", duration_for_people(stage.since_begin));
         break;
       case DestroyStage::kKeysDestroyed:
         facts.add("Keys destroyed", duration_for_people(stage.since_begin));

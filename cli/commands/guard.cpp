@@ -50,9 +50,8 @@ class Detached {
 };
 
 GuardSettings settings_of(Invocation& call) {
-  const std::string folder = call.vault_folder();
   GuardSettings settings = {
-      .folder = std::filesystem::absolute(folder).lexically_normal(),
+      .folder = std::filesystem::weakly_canonical(call.vault_folder()),
       .environment = call.process().environment,
       .places = socket_places(call.process()),
       .run = call.process().run_for_guard,

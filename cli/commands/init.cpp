@@ -59,7 +59,9 @@ int run_init(Invocation& call) {
         "there is no recovery: when every owner has forgotten the passphrase, everything in this vault is lost");
     call.out().hint("casevault recovery renew --trustees 3/5 --shares DIR");
   }
-  call.out().warning("there is no custody: whoever has this disk and one passphrase can read what its user may read");
+  call.out().warning(
+      "there is no custody: whoever has this disk and one passphrase can read what its user may read; "
+      "to set it up: casevault help custody enroll");
   for (const std::string& warning : machine_warnings(folder)) call.out().warning(warning);
   call.out().next("open a case: casevault case new TITLE; let a colleague in: casevault user join NAME");
   return 0;

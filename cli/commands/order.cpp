@@ -8,6 +8,7 @@
 #include "cli/json.h"
 #include "cli/passphrase.h"
 #include "cli/session.h"
+#include "cli/statement.h"
 #include "cli/text_input.h"
 #include "crypto/hash.h"
 #include "vault/custody/order_desk.h"
@@ -18,7 +19,7 @@ namespace {
 const std::vector<Errc> kStatuses = {Errc::kPartial, Errc::kCustodiansRefused, Errc::kTooFewCustodians,
                                      Errc::kInterrupted};
 constexpr const char* kUserScope = "scope-user";
-constexpr TextLimit kCardLimit{kMaxCardFile, "the file is longer than a card"};
+constexpr TextLimit kCardLimit{kMaxCardFile, "the file is longer than a card", "give the text file: --card card-1.txt"};
 
 template <typename Value>
 using Answers = std::vector<OrderDesk::Said<Value>>;
@@ -26,12 +27,17 @@ using Answers = std::vector<OrderDesk::Said<Value>>;
 // ---- What was asked for.
 
 OrderCard read_card(Invocation& call, const std::string& path) {
+  if (path != "-" && !std::filesystem::is_regular_file(path) && !std::filesystem::is_other(path)) {
+    throw Error(Errc::kUsage, "there is no card " + path,
+                "name the text file of a card, card-1.txt or so; or paste the card's long line after: --card -");
+  }
   Bytes text = read_text_input(path, kCardLimit, call.process().environment);
   OrderCard card = parse_card(as_text(text));
   wipe(text);
   const std::int64_t now = call.process().environment.now_ms();
   if (card.expires_ms != 0 && card.expires_ms <= now)
-    throw Error(Errc::kUsage, "this card expired on " + time_for_people(card.expires_ms));
+    throw Error(Errc::kUsage, "this card expired on " + time_for_people(card.expires_ms),
+                "ask the office for a new one, and other holders to act now");
   return card;
 }
 
@@ -40,7 +46,8 @@ std::vector<OrderCard> read_cards(Invocation& call) {
   std::vector<OrderCard> cards;
   for (const std::string& path : call.values("card")) cards.push_back(read_card(call, path));
   for (const OrderCard& card : cards) {
-    if (card.vault != cards.front().vault) throw Error(Errc::kUsage, "the cards are for different vaults");
+    if (card.vault != cards.front().vault)
+      throw Error(Errc::kUsage, "the cards are for different vaults", "give the cards of one vault, or one card alone");
   }
   return cards;
 }
@@ -130,6 +137,29 @@ const char* state_of_fault(const OrderDesk::Said<Value>& said) {
   return said.report.refusal.empty() ? "unreached" : "refused";
 }
 
+/// Each fault once, with the names of the custodians.
+template <typename Value>
+std::map<std::string, std::string> by_fault(const Answers<Value>& answers) {
+  std::map<std::string, std::string> names;
+  for (const auto& said : answers) {
+    auto& list = names[fault_of(said)];
+    list += (list.empty() ? "" : ", ") + said.report.name;
+  }
+  return names;
+}
+
+template <typename Value>
+std::string hint_for_refusal(Invocation& call, const Answers<Value>& answers) {
+  const auto refused = [&](std::string_view word) {
+    return std::ranges::any_of(answers, [&](const auto& said) { return said.report.refusal == word; });
+  };
+  if (refused("destroyed")) return "it cannot be undone, and no order is needed any more: casevault help order status";
+  std::string hint = "is the card the newest one, and the clock of this machine right?";
+  if (call.has(kUserScope) || call.has("case") || call.has("device"))
+    hint += " Is the name written as in the vault? In doubt lock all of it: casevault order issue lock --card FILE";
+  return hint;
+}
+
 /// 0 when all custodians answered, kPartial when some did. @throws Error when none did.
 template <typename Value>
 int status_of(Invocation& call, const Answers<Value>& answers, const std::string& nothing_done) {
@@ -146,28 +176,30 @@ int status_of(Invocation& call, const Answers<Value>& answers, const std::string
   if (done == answers.size()) return 0;
   if (done > 0) return static_cast<int>(Errc::kPartial);
   std::string text = nothing_done;
-  for (const auto& said : answers) text += "; " + said.report.name + ": " + fault_of(said);
-  if (refused)
-    throw Error(Errc::kCustodiansRefused, text, "is the card the newest one, and the clock of this machine right?");
+  for (const auto& [fault, names] : by_fault(answers)) text += "; " + names + ": " + fault;
+  if (refused) throw Error(Errc::kCustodiansRefused, text, hint_for_refusal(call, answers));
   throw Error(Errc::kTooFewCustodians, text, "try another network, or Tor: --proxy 127.0.0.1:9050");
 }
 
-std::string words_of(const OrderReceipt& receipt) {
+std::string words_of(const OrderReceipt& receipt, bool of_whole_vault) {
   if (!receipt.done)
     return "waiting: " + std::to_string(receipt.have) + " of " + std::to_string(receipt.need) + " signatures";
   const std::string at = " on " + time_for_people(receipt.time_ms);
-  if (receipt.affected == 0) return "done" + at + ", but it holds nothing of that name: check how it is written";
-  return "done" + at + ": " + count_of(receipt.affected, "secret or machine", "secrets or machines");
+  if (receipt.affected == 0 && of_whole_vault) return "done" + at + "; it was so already";
+  if (receipt.affected == 0)
+    return "done" + at + "; it was so already, or nothing there has that name: check how it is written";
+  return "done" + at + ", for " + count_of(receipt.affected, "key or machine", "keys or machines");
 }
 
 void print_receipts(Invocation& call, const OrderCard& card, const SignedOrder& order,
                     const Answers<OrderReceipt>& answers) {
   Table table({{"CUSTODIAN"}, {"PLACE"}, {"RECEIPT"}});
+  const bool of_whole_vault = !Order::parse(order.statement).scope.kind;
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const CustodianAddress& custodian = card.custodians[i];
     const auto& receipt = answers[i].value;
     if (!call.json()) {
-      table.add({custodian.name, custodian.place, receipt ? words_of(*receipt) : fault_of(answers[i])});
+      table.add({custodian.name, custodian.place, receipt ? words_of(*receipt, of_whole_vault) : fault_of(answers[i])});
       continue;
     }
     nlohmann::ordered_json json = {{"order", to_hex(sha256(as_bytes(order.statement)))},
@@ -199,7 +231,10 @@ void say_what_follows(Invocation& call, const SignedOrder& signed_order, const A
                     "each custodian");
   }
   if (is(true) && order.type != OrderType::kUnlock)
-    call.out().next("not confirmed on the machine yet; who has obeyed: casevault order status --card FILE");
+    call.out().next("not confirmed on the machine yet; who has obeyed: casevault order status --card " +
+                    call.values("card").front());
+  if (is(true) && order.type == OrderType::kUnlock && !order.scope.kind)
+    call.out().note("users and cases that were locked by orders of their own stay locked until an order for each");
 }
 
 int run_issue(Invocation& call) {
@@ -218,7 +253,10 @@ int run_issue(Invocation& call) {
   print_receipts(call, card, order, answers);
   const int status = status_of(call, answers, "no custodian took the order");
   say_what_follows(call, order, answers);
-  if (status != 0) call.out().warning("some custodians did not take it: give the order again until they do");
+  if (status != 0)
+    call.out().warning(
+        "some custodians did not take it, and one alone may lock nothing: give the order again until "
+        "all have taken it");
   return status;
 }
 
@@ -357,7 +395,7 @@ void print_orders(Invocation& call, const Answers<OrdersAnswer>& answers) {
   for (const auto& [statement, account] : accounts) {
     for (const auto& [key, receipt] : account.machines) {
       for (const auto& place : receipt.not_reached)
-        call.out().warning("machine " + to_hex(key).substr(0, 8) + " could not reach: " + place);
+        call.out().warning("machine " + to_hex(key).substr(0, 8) + " says: " + place);
     }
   }
 }
@@ -371,6 +409,27 @@ int run_order_status(Invocation& call) {
   const int status = status_of(call, answers, "no custodian answered");
   print_orders(call, answers);
   return status;
+}
+
+// ---- What the custodians released.
+
+int run_order_statement(Invocation& call) {
+  const Interval interval = interval_option(call);
+  const std::vector<OrderCard> cards = read_cards(call);
+  const OrderCard& card = cards.front();
+  OrderDesk desk(card, call.process().environment);
+  const auto statements = desk.statements(interval.from_ms, interval.until_ms);
+  if (call.has("out")) write_statements(*call.value("out"), statements);
+  return print_statement(call, interval, sum_up(statements, names_on_card(card.salt), 0));
+}
+
+std::vector<Option> with_card(std::vector<Option> options) {
+  options.insert(options.begin(), {.name = "card",
+                                   .value = "FILE",
+                                   .help = "the text of a card; - reads it from standard input",
+                                   .repeatable = false,
+                                   .required = true});
+  return options;
 }
 
 }  // namespace
@@ -416,13 +475,23 @@ std::vector<Command> order_commands() {
                       "receipts came from machines.\n"
                       "An order is confirmed on a machine only when that has tried to open the vault again, and could "
                       "not.",
-       .options = {{.name = "card",
-                    .value = "FILE",
-                    .help = "the text of a card; - reads it from standard input",
-                    .repeatable = false,
-                    .required = true}},
+       .options = with_card({}),
        .statuses = kStatuses,
        .run = run_order_status},
+      {.name = "order statement",
+       .arguments = "",
+       .max_arguments = 0,
+       .summary = "what the custodians released, by a card",
+       .description =
+           "Asks the custodians that are on the card for their signed accounts of the time, checks them against their "
+           "logs, and says\n"
+           "which cases' keys were released, and that no other was. Needs no vault: it works while the vault is "
+           "locked, "
+           "and after it\n"
+           "was destroyed. Names nobody: a card knows cases by their numbers only. Without --from: the last 24 hours.",
+       .options = with_card(statement_options()),
+       .statuses = {Errc::kUsage, Errc::kTooFewCustodians, Errc::kInterrupted},
+       .run = run_order_statement},
   };
 }
 

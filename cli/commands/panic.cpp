@@ -13,6 +13,14 @@ namespace {
 constexpr int kGraceMs = 250;       // of commands that run without a guard
 constexpr int kPatienceMs = 2'000;  // with a guard that is to lock; then it is killed
 
+std::optional<std::string> named_vault(Invocation& call) {
+  try {
+    return call.vault_folder();
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 std::optional<VaultId> vault_in(Invocation& call, const std::string& folder) {
   try {
     return Vault::open(folder, call.process().environment).header().vault_id;
@@ -21,12 +29,12 @@ std::optional<VaultId> vault_in(Invocation& call, const std::string& folder) {
   }
 }
 
-/// The vault's own guard; where the header cannot be read, all guards of this user, none of which is ended: locking
-/// does no harm. Returns whether a guard held a key, as far as it is known.
-bool lock_guards(Invocation& call, const std::string& folder, bool ends) {
+/// The vault's own guard; where no vault was named, or the header cannot be read, all guards of this user, none of
+/// which is ended: locking does no harm. Returns whether a guard held a key, as far as it is known.
+bool lock_guards(Invocation& call, const std::optional<std::string>& folder, bool ends) {
   const auto sockets = SocketFolder::find(socket_places(call.process()));
   if (!sockets) return false;
-  const auto own = vault_in(call, folder);
+  const auto own = folder ? vault_in(call, *folder) : std::nullopt;
   bool was_unlocked = false;
   for (const auto& vault : own ? std::vector{*own} : sockets->vaults()) {
     auto socket = sockets->connect(vault);
@@ -63,6 +71,28 @@ void print_stage(Invocation& call, const DestroyReceipt& receipt) {
   }
 }
 
+/// Where a link was named, the folder that it leads to: that is asked about, and destroyed.
+std::string folder_itself(const std::string& folder) {
+  std::error_code error;
+  const auto itself = std::filesystem::canonical(folder, error);
+  return error ? folder : itself.native();
+}
+
+/// False when it stays.
+bool forget(Invocation& call, const DestroyReceipt& last) {
+  try {
+    if (forget_machine(last, call.process().environment)) {
+      call.out().note(
+          "this machine's key at the custodians was removed; if there is another copy of the vault here, "
+          "enrol anew: casevault custody enroll-device");
+    }
+    return true;
+  } catch (const Error& error) {
+    call.out().error(std::string("this machine's key at the custodians was NOT removed: ") + error.what());
+    return false;
+  }
+}
+
 int destroy(Invocation& call, const std::string& folder) {
   confirm(call, "Destroy the vault " + folder + " on this machine, for ever?", "nothing was destroyed");
   bool keys_destroyed = false;
@@ -73,24 +103,29 @@ int destroy(Invocation& call, const std::string& folder) {
     print_stage(call, receipt);
     call.out().flush();  // as it comes
   });
+  const bool is_forgotten = forget(call, last);
   if (!keys_destroyed) {
     call.out().error("the keys were NOT destroyed: " + last.not_reached.front());
     return static_cast<int>(Errc::kPartial);
   }
-  return last.not_reached.empty() ? 0 : static_cast<int>(Errc::kPartial);
+  return last.not_reached.empty() && is_forgotten ? 0 : static_cast<int>(Errc::kPartial);
 }
 
 int run_panic(Invocation& call) {
   if (call.has("drill")) return run_drill(call);
-  const std::string folder = call.vault_folder();
-  if (call.has("destroy")) return destroy(call, folder);
+  if (call.has("destroy")) return destroy(call, folder_itself(call.vault_folder()));
+  const auto folder = named_vault(call);
   const bool was_unlocked = lock_guards(call, folder, false);
-  const std::size_t ended = end_sessions(folder, kGraceMs);
+  const std::size_t ended = folder ? end_sessions(*folder, kGraceMs) : 0;
   if (call.json()) {
     call.out().object({{"locked", true}, {"was_unlocked", was_unlocked}, {"ended", ended}});
   } else {
     call.out().line(was_unlocked || ended > 0 ? "locked" : "nothing was unlocked");
     if (ended > 0) call.out().note(count_of(ended, "other command", "other commands") + " ended");
+  }
+  if (!folder) {
+    call.out().note("no vault was named: all that you had unlocked is locked, commands without a guard go on");
+    call.out().next("casevault panic --vault DIR");
   }
   return 0;
 }
@@ -106,7 +141,7 @@ Command panic_command() {
       .description =
           "Locks at once, also where the guard hangs or the vault is damaged, and ends commands of yours that run "
           "without a guard.\n"
-          "Needs no passphrase and no network.\n"
+          "Needs no passphrase and no network. Where no vault is named, it locks all that you have unlocked.\n"
           "\n"
           "With --destroy it asks first (--yes answers), then locks, overwrites all keys of the vault on this machine, "
           "and removes\n"

@@ -6,6 +6,7 @@
 #include "cli/format.h"
 #include "cli/json.h"
 #include "cli/passphrase.h"
+#include "cli/rclone.h"
 #include "cli/session.h"
 #include "cli/terminal.h"
 #include "cli/text_input.h"
@@ -271,7 +272,12 @@ void report_combined(Invocation& call, const CombineRequest& request, const Comb
 int run_combine(Invocation& call) {
   if (!call.has("from"))
     throw Error(Errc::kUsage, "--from is missing: where is the copy of the vault?", help_hint(call.command()));
-  const CombineRequest request{*call.value("from"), call.vault_folder(), call.user()};
+  RestoreRequest source{.source = *call.value("from"), .older = call.has("older")};
+  if (const auto text = call.value("snapshot")) {
+    source.snapshot = parse_number(*text);
+    if (!source.snapshot) throw Error(Errc::kUsage, "--snapshot takes a number", help_hint(call.command()));
+  }
+  const CombineRequest request{std::move(source), rclone_settings(call.process()), call.vault_folder(), call.user()};
   check_combine(request);
   const auto trustees = combine_shares(read_all(call));
   const SecretBytes passphrase =
@@ -318,12 +324,15 @@ std::vector<Command> recovery_commands() {
        .max_arguments = kMaxSlip39Shares,
        .summary = "make a vault again from trustees' shares and a copy",
        .description =
-           "From a copy of a vault and enough shares makes a vault in --vault, with --user as its one owner and a new\n"
+           "From a replica or another copy of a vault and enough shares makes a vault in --vault, with --user as its "
+           "one owner and a new\n"
            "passphrase. No passphrase of before and no custodian is needed. Everybody of before is out of it, custody\n"
            "is ended, and all keys are new; the audit log goes on. Everything is read and checked before it appears.\n"
            "With too few shares nothing happens (exit status 2); with shares that do not open this copy neither (12).\n"
            "Exit status 3: some cases were never sealed to these trustees, and are named.",
-       .options = {{.name = "from", .value = "SOURCE", .help = "a folder with a copy of the vault; it is only read"}},
+       .options = {{.name = "from", .value = "SOURCE", .help = "a replica, or a folder with a copy; it is only read"},
+                   {.name = "snapshot", .value = "N", .help = "this snapshot of a replica, not the newest"},
+                   {.name = "older", .value = nullptr, .help = "an older snapshot than is known of will do"}},
        .statuses = kStatuses,
        .run = run_combine},
       {.name = "recovery renew",

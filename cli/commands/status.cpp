@@ -4,11 +4,15 @@
 #include "cli/session.h"
 #include "crypto/slip39.h"
 #include "vault/access/cases.h"
+#include "vault/access/session_keys.h"
 #include "vault/access/trustees.h"
 #include "vault/access/users.h"
 #include "vault/audit/log.h"
+#include "vault/custody/account.h"
+#include "vault/custody/shares.h"
 #include "vault/custody/witness.h"
 #include "vault/replica/recovery.h"
+#include "vault/replica/replicate.h"
 #include "vault/storage/catalog_state.h"
 
 namespace casevault {
@@ -53,16 +57,34 @@ nlohmann::ordered_json recovery_json(const std::optional<RecoverySet>& set) {
           {"rehearsed", iso_time_or_empty(set->rehearsed_ms)}};
 }
 
+std::string lease_for_people(std::uint32_t hours, std::int64_t silence_ms) {
+  const std::string lease = "after " + count_of(hours, "hour", "hours") + " in which no guard was heard";
+  return silence_ms == 0 ? lease + "; when that is the custodians did not say"
+                         : lease + ": on " + time_for_people(silence_ms) + ", if none is heard before";
+}
+
+constexpr std::int64_t kWeekMs = std::int64_t{7} * 24 * 60 * 60 * 1000;
+
+std::string replica_for_people(const std::optional<LastReplica>& last) {
+  if (!last) return "none: this folder is the only copy that casevault knows of";
+  return "snapshot " + std::to_string(last->number) + " in " + last->label + ", " + time_for_people(last->time_ms);
+}
+
 int run_status(Invocation& call) {
   OpenVault vault(call);
   Session& session = vault.session();
   const auto cases = list_cases(session);  // logs the access before anything is shown
   const std::size_t waiting = session.role() == Role::kOwner ? pending_requests(session).size() : 0;
-  if (session.role() != Role::kAuditor && session.state().custody_epoch() > 0) witness_log(session);
+  witness_quietly(session);
   const auto witnessed = last_witnessed(session);
+  const auto* plan = shown_plan(session);
+  const std::int64_t silence = silence_locks_at(session);
+  const std::int64_t now = call.process().environment.now_ms();
+  const auto replica = last_replica(session);
   const CatalogState& state = session.state();
   const std::uint64_t entries = session.log().head().size;
-  const std::string print = fingerprint(state.vault(), state.root());
+  const auto& header = session.keys().shown_header();
+  const std::string print = fingerprint(header.vault_id, header.root_key);
   if (call.json()) {
     call.out().object({{"vault", session.place().string()},
                        {"organisation", state.organisation()},
@@ -74,10 +96,13 @@ int run_status(Invocation& call) {
                        {"cases", state.cases().size()},
                        {"readable_cases", cases.size()},
                        {"audit_entries", entries},
-                       {"custody", state.custody_epoch() > 0},
+                       {"custody", plan != nullptr},
                        {"witnessed", witnessed ? iso_time(witnessed->time_ms) : ""},
+                       {"lease_hours", plan != nullptr ? plan->lease_hours : 0},
+                       {"silence_locks_at", iso_time_or_empty(silence)},
                        {"recovery", recovery_json(state.recovery())},
-                       {"replicas", 0}});
+                       {"replicas", replica_places(session)},
+                       {"last_replica", replica ? iso_time(replica->time_ms) : ""}});
     return 0;
   }
   Facts facts;
@@ -89,16 +114,21 @@ int run_status(Invocation& call) {
                          (waiting == 0 ? "" : ", and " + count_of(waiting, "request", "requests") + " to join"));
   facts.add("Cases", std::to_string(state.cases().size()) + ", of which you may read " + std::to_string(cases.size()));
   facts.add("Audit log", count_of(entries, "entry", "entries"));
-  facts.add("Custody", state.custody_epoch() > 0 ? "custodians take part in every unlocking: casevault custody status"
-                                                 : "none: this disk and one passphrase are enough to read");
-  if (state.custody_epoch() > 0) {
-    facts.add("Last witnessed", witnessed ? time_for_people(witnessed->time_ms) : "never: freshness is unknown");
+  facts.add("Custody", plan != nullptr ? "custodians take part in every unlocking: casevault custody status"
+                                       : "none: this disk and one passphrase are enough to read");
+  if (plan != nullptr) {
+    facts.add("Last witnessed", witnessed ? time_and_age(witnessed->time_ms, now) : "never: freshness is unknown");
+    if (plan->lease_hours > 0) facts.add("Silence locks", lease_for_people(plan->lease_hours, silence));
   }
   facts.add("Recovery", describe_recovery(state.recovery()));
   if (state.recovery()) facts.add("Last rehearsal", describe_rehearsal(session, *state.recovery()));
-  facts.add("Replicas", "none: this folder is the only copy that casevault knows of");
+  facts.add("Replicas", replica_for_people(replica));
   facts.print(call.out());
   for (const std::string& warning : machine_warnings(session.place().string())) call.out().warning(warning);
+  if (replica && call.process().environment.now_ms() - replica->time_ms > kWeekMs) {
+    call.out().warning("no replica was made for more than a week: what was added since is on this disk alone");
+    call.out().next("casevault replicate TARGET");
+  }
   advise_on_recovery(call, session);
   if (waiting > 0) call.out().next("casevault user list");
   return 0;

@@ -61,9 +61,8 @@ GuardClient guard_for(Invocation& call, const Vault& vault) {
   throw Error(Errc::kBusy, "the guard does not answer", "casevault lock");
 }
 
-GuardClient::Unlocked unlock(Invocation& call, const Vault& vault, int idle_minutes) {
-  const std::string user = call.user();
-  const SecretBytes passphrase = current_passphrase(call, "Passphrase of " + user);
+GuardClient::Unlocked unlock(Invocation& call, const Vault& vault, const std::string& user,
+                             const SecretBytes& passphrase, int idle_minutes) {
   for (int i = 0; i < kTries; ++i) {
     auto unlocked =
         guard_for(call, vault).unlock(user, passphrase, idle_minutes, call.process().environment.interrupted);
@@ -72,10 +71,25 @@ GuardClient::Unlocked unlock(Invocation& call, const Vault& vault, int idle_minu
   throw Error(Errc::kInternal, "the guard ended before it answered");
 }
 
+/// A guard that was told to lock does not say by whom. Where an order did it, opening the vault here tells.
+GuardClient::Unlocked unlock_or_say_why(Invocation& call, const Vault& vault, int idle_minutes) {
+  const std::string user = call.user();
+  const SecretBytes passphrase = current_passphrase(call, "Passphrase of " + user);
+  try {
+    return unlock(call, vault, user, passphrase, idle_minutes);
+  } catch (const Error& error) {
+    const bool was_locked = error.code() == Errc::kInterrupted && !call.process().environment.interrupted();
+    if (!was_locked || vault.header().custody.empty()) throw;
+    Vault::open(call.vault_folder(), call.process().environment).unlock(user, passphrase);
+    throw Error(error.code(), std::string(error.what()) + ", by an order or by somebody here",
+                "casevault custody status");
+  }
+}
+
 int run_unlock(Invocation& call) {
   const int idle_minutes = idle_option(call);
   const Vault vault = Vault::open(call.vault_folder(), call.process().environment);
-  const auto unlocked = unlock(call, vault, idle_minutes);
+  const auto unlocked = unlock_or_say_why(call, vault, idle_minutes);
   for (const std::string& warning : unlocked.warnings) call.out().warning(warning);
   for (const std::string& warning : machine_warnings(vault.folder().string())) call.out().warning(warning);
   const std::string idle = count_of(static_cast<std::uint64_t>(unlocked.idle_minutes), "minute", "minutes");

@@ -165,7 +165,25 @@ int run_user_remove(Invocation& call) {
   return 0;
 }
 
+/// Before any question: what is typed next may become the passphrase.
+void check_decoy(Invocation& call) {
+  const auto folder = call.value("decoy");
+  if (!folder) return;
+  if (!call.has("duress"))
+    throw Error(Errc::kUsage, "--decoy goes with --duress; nothing was changed",
+                "casevault user passphrase --duress --decoy " + *folder);
+  if (!std::filesystem::exists(*folder + "/vault.json"))
+    throw Error(Errc::kNoVault, "--decoy names no vault: " + *folder,
+                "make the decoy first: casevault init --vault " + *folder);
+}
+
 int run_duress(Invocation& call, Session& session) {
+  if (session.state().custody_epoch() == 0) {
+    confirm(call,
+            "Without custody, whoever types this passphrase destroys everybody's access to the vault, at once and for "
+            "good. Set it?",
+            "no duress passphrase was set");
+  }
   const SecretBytes passphrase = new_passphrase(call, "new-passphrase-file", "New passphrase for duress",
                                                 {session.user_name(), session.state().organisation()});
   std::optional<Path> prepared;
@@ -179,6 +197,7 @@ int run_duress(Invocation& call, Session& session) {
 }
 
 int run_user_passphrase(Invocation& call) {
+  check_decoy(call);
   OpenVault vault(call);
   if (call.has("duress")) return run_duress(call, vault.session());
   const std::string user = vault.session().user_name();

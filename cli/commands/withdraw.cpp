@@ -1,10 +1,27 @@
+#include <algorithm>
+
 #include "cli/commands/commands.h"
 #include "cli/json.h"
 #include "cli/passphrase.h"
 #include "cli/session.h"
+#include "vault/custody/shares.h"
 
 namespace casevault {
 namespace {
+
+std::string what_could_bring_it_back(Session& session, const std::string& case_name) {
+  const std::string copy =
+      "a copy of the disk made earlier, or a remnant on flash, together with the passphrase of a "
+      "member of the case could bring it back";
+  if (shown_plan(session) == nullptr) return copy + "; custody, which would prevent that, is not set up";
+  for (const auto& waiting : still_to_forget(session)) {
+    if (std::ranges::find(waiting.of, case_name) != waiting.of.end())
+      return "until every custodian has deleted its share of the former key, " + copy +
+             "; they are told when an owner next unlocks: casevault custody status";
+  }
+  return "the custodians have deleted their shares of the former key; but a copy of the disk from before " + case_name +
+         " was under custody still opens with a passphrase of then";
+}
 
 int run_withdraw(Invocation& call) {
   const ObjectName record = record_argument(call.argument(0));
@@ -20,10 +37,7 @@ int run_withdraw(Invocation& call) {
   } else {
     call.out().line(name + " is withdrawn: its content is gone from this vault, and the case has a new key");
   }
-  call.out().warning(
-      "a copy of the disk made earlier, or a remnant on flash, together with the passphrase of a member of the case "
-      "could bring it back; "
-      "custody, which would prevent that, is not set up");
+  call.out().warning(what_could_bring_it_back(vault.session(), case_name(record.case_number)));
   call.out().note("files that were exported or copied elsewhere are not touched");
   return 0;
 }

@@ -12,8 +12,8 @@ READY = 30  # seconds
 class Custodian:
     """`casevault custodian serve` in a folder of its own. It keeps its port over restarts."""
 
-    def __init__(self, root, name, place):
-        self.root, self.name, self.place = os.path.join(root, name), name, place
+    def __init__(self, root, name, place, *options):
+        self.root, self.name, self.place, self.options = os.path.join(root, name), name, place, options
         os.makedirs(self.root, exist_ok=True)
         self.data = os.path.join(self.root, "data")
         self.port = 0
@@ -23,16 +23,24 @@ class Custodian:
     def env(self):
         return {"PATH": "/usr/bin:/bin", "HOME": self.root, "LANG": "C.UTF-8", "TZ": "UTC"}
 
+    def words(self):
+        return [program(), "--json", "custodian", "serve", "--data", self.data, "--listen", f"127.0.0.1:{self.port}",
+                "--name", self.name, "--place", self.place, *self.options]
+
     def start(self, *under):
-        words = [*under, program(), "--json", "custodian", "serve", "--data", self.data, "--listen",
-                 f"127.0.0.1:{self.port}", "--name", self.name, "--place", self.place]
         self.log = open(os.path.join(self.root, "log"), "ab")
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=self.log, env=self.env())
+        self.process = subprocess.Popen([*under, *self.words()], stdout=subprocess.PIPE, stderr=self.log,
+                                        env=self.env())
         line = self.process.stdout.readline()
         assert line, f"{self.name} did not start: {self.said()}"
         self.identity = json.loads(line)
         self.port = int(self.identity["address"].rsplit(":", 1)[1])
         return self
+
+    def fails_to_start(self):
+        """Its status and what it says, where it is expected to end by itself."""
+        done = subprocess.run(self.words(), capture_output=True, env=self.env(), timeout=READY, check=False)
+        return done.returncode, done.stderr.decode()
 
     def said(self):
         with open(os.path.join(self.root, "log"), encoding="utf-8", errors="replace") as file:
@@ -50,8 +58,8 @@ class Custodian:
     def stop(self):
         self.kill(signal.SIGTERM)
 
-    def invitation(self):
-        words = [program(), "custodian", "invite", "--data", self.data]
+    def invitation(self, *options):
+        words = [program(), "custodian", "invite", "--data", self.data, *options]
         done = subprocess.run(words, capture_output=True, env=self.env(), check=False)
         assert done.returncode == 0, f"{words}: {done.stderr.decode()}"
         return done.stdout.decode().strip()

@@ -5,6 +5,7 @@ to the disk loses nothing that it answered; SIGTERM answers everybody and ends.
 
 CASEVAULT_ABUSE: how many abusive requests (10,000 if not given). CASEVAULT_KILLS: at how many places it is killed (24).
 """
+import collections
 import hashlib
 import http.client
 import os
@@ -17,14 +18,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from nacl.signing import SigningKey
 
-from custody_client import (BASE_POINT, Answer, Enrolled, Service, ask, b64, canonical, now_ms, sign_request,
+from custody_client import (BASE_POINT, Answer, Enrolled, Service, ask, b64, canonical, nonce, now_ms, sign_request,
                             wait_until)
-from harness import (BUSY, DONE, NO_VAULT, RANDOM, UNDER_STRACE, USAGE, FaultTest, calls_in, check_sane, has_strace,
-                     main, number_from, read, scratch, spread, strace)
+from harness import (BUSY, DONE, NO_VAULT, RANDOM, UNDER_STRACE, USAGE, Disk, FaultTest, calls_in, check_sane, files_of,
+                     has_strace, in_own_mounts, main, number_from, read, scratch, spread, strace)
 
 ABUSE = number_from("CASEVAULT_ABUSE", 10_000)
 KILLS = number_from("CASEVAULT_KILLS", 24)
 GROWTH = 8 << 10  # KiB that a service may have grown by: what its allocator keeps of the busiest moment
+STORE_GROWTH = 1 << 20  # bytes: at most 200 refusals of a vault and hour are logged
 CRLF = b"\r\n"
 DURABLE_CALLS = "pwrite64,fdatasync,fsync,ftruncate,openat,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir"
 
@@ -66,6 +68,7 @@ class AbuseTest(ServiceTest):
         self.office = Enrolled(self.service)
         self.user = self.office.add_user()
         self.stranger = SigningKey.generate()
+        self.counts = collections.Counter()
         self.kept = self.service.connection()
         self.addCleanup(self.kept.close)
         self.spent = canonical(self.office.evaluation(self.user)).encode()
@@ -167,6 +170,7 @@ class AbuseTest(ServiceTest):
         else:
             came = [came]
         self.assertEqual(came, expected, kind.__name__)
+        self.counts[" ".join(map(str, (kind.__name__, *came)))] += 1
 
     def some(self, count):
         for _ in range(count):
@@ -175,21 +179,31 @@ class AbuseTest(ServiceTest):
     def test_abuse_is_refused_and_costs_nothing(self):
         for kind in (*self.CHEAP, *self.ON_CONNECTIONS):
             self.one(kind)
+        descriptors = self.service.descriptors()  # before the slow ones, which on a busy machine are soon sent away
         slow = self.start_slow(200)
         self.some(ABUSE // 10)
-        memory, descriptors = self.service.memory(), self.service.descriptors()
+        memory, store = self.service.memory(), self.store_size()
         self.some(ABUSE - ABUSE // 10 - len(slow))
         for connection in slow:
             self.assertEqual(status_in(read_answers(connection)), 408)
-        self.assertLess(self.service.memory() - memory, GROWTH)
+            self.counts["slow 408"] += 1
+        grown, store_grown = self.service.memory() - memory, self.store_size() - store
+        print(f"{self.counts.total()} refused: {dict(sorted(self.counts.items()))}; memory {memory} KiB, grown by {grown} "
+              f"KiB; store {store} bytes, grown by {store_grown}", flush=True)
+        self.assertGreaterEqual(self.counts.total(), ABUSE)
+        self.assertLess(grown, GROWTH)
+        self.assertLess(store_grown, STORE_GROWTH)
         if descriptors is not None:
-            wait_until("all closed", lambda: self.service.descriptors() <= descriptors - len(slow))
+            wait_until("all closed", lambda: self.service.descriptors() <= descriptors)
         # It still works, and none of it counted as a try or changed anything.
         answer = self.office.evaluate(self.user)
         self.assertEqual((answer.status, answer.json["tries"]), (200, 2))
         result = stop(self.service)
         self.assertEqual(result.status, DONE, str(result))
         self.check_log(result)
+
+    def store_size(self):
+        return sum(os.path.getsize(os.path.join(self.service.data, path)) for path in files_of(self.service.data))
 
     def start_slow(self, count):
         """Connections that begin a request and never end it; each has got to a different place."""
@@ -376,6 +390,56 @@ class LongPollTest(ServiceTest):
         logged = sum(entry["action"] == "evaluate" and entry["outcome"] == "ok" for entry in self.office.log())
         self.assertGreaterEqual(logged, len(tries))
         stop(self.service)
+
+
+class FullDiskTest(ServiceTest):
+    """Other things fill the disk; the custodian goes on, and orders arrive."""
+
+    def test_orders_are_taken_on_a_full_disk(self):
+        if not in_own_mounts():
+            self.skipTest("this process must not mount")
+        root = scratch("full")
+        disk = Disk(os.path.join(root, "custodian"), 24 << 20)
+        service = Service(root).started()
+        self.addCleanup(service.running.kill)
+        office, other = Enrolled(service), Enrolled(service)
+        user, kept = office.add_user(), office.add_user()
+        burned = nonce()
+        disk.leave(0)
+
+        def is_full():
+            answer = office.evaluate(user)
+            if answer.status == 200:  # the store had room inside
+                office.confirm(user)
+                return False
+            self.assertEqual((answer.status, answer.word), (503, "busy"))
+            return True
+        wait_until("the disk is full", is_full)
+        self.assertEqual(ask(service, "GET", "/healthz").text, "ok\n")
+        for path, fields in (("/v1/release", office.about(box=burned * 2, secrets=[{"id": user, "version": 1}])),
+                             ("/v1/evaluate", other.evaluation(user))):
+            self.assertEqual(office.post(path, fields).word, "busy")
+        orders = [office.order("lock", f"user:{user}"), office.order("destroy", f"user:{kept}"),
+                  other.order("destroy", "vault"), office.order("burn", f"device:{office.device_id}")]
+        receipts = [office.send_order(order) for order in orders]
+        self.assertEqual([receipt.said["state"] for receipt in receipts], ["done"] * 4)
+        disk.leave(0)  # what was kept back is taken by others
+        shown = office.get("/v1/orders", key=office.cards[0]).json["orders"]
+        self.assertEqual(len(shown), 3)
+        service.running.kill(signal.SIGKILL)
+        service.running.finish()
+        disk.leave(64 << 10)
+        again = office.service = other.service = Service(root).started()
+        self.addCleanup(again.running.kill)
+        self.assertEqual([office.send_order(order).text for order in orders], [r.text for r in receipts])
+        self.assertEqual(other.evaluate(user).word, "busy")
+        disk.clear()
+
+        def has_space():
+            return other.evaluate(user).word == "destroyed"
+        wait_until("there is space again", has_space)
+        self.assertEqual(office.evaluate(user).word, "burned")
+        self.assertEqual(stop(again).status, DONE)
 
 
 class Memory:

@@ -4,6 +4,7 @@ is removed as far as it can be reached; what was not reached is named.
 CASEVAULT_KILLS: kills in all (all places if not given).
 """
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -68,22 +69,18 @@ class WipeTest(FaultTest):
         self.assertEqual(self.destroy(), [], "once more")
 
     def test_slots_are_overwritten_in_place(self):
-        """Another name of the same file shows what becomes of its blocks; so with the header and the handovers."""
-        kept = os.path.join(self.office.root, "kept")
-        os.makedirs(kept, exist_ok=True)
+        """Whoever has the same file open sees what becomes of its blocks; so with the header and the handovers."""
         names = ["slots", "vault.json"] + [name for name in files_of(self.vault) if name.startswith("handover/")]
-        before = {}
-        for name in names:
-            other = os.path.join(kept, name.replace("/", "-"))
-            os.link(os.path.join(self.vault, name), other)
-            before[other] = read(other)
+        opened = {name: open(os.path.join(self.vault, name), "rb") for name in names}
+        before = {name: file.read() for name, file in opened.items()}
         self.assertEqual(self.destroy(), [])
-        for path, content in before.items():
-            now = read(path)
-            self.assertEqual(len(now), len(content), path)
+        for name, content in before.items():
+            with opened[name] as file:
+                file.seek(0)
+                now = file.read()
+            self.assertEqual(len(now), len(content), name)
             same = [i for i in range(0, len(content), 32) if now[i:i + 32] == content[i:i + 32]]
-            self.assertEqual(same, [], f"{path} has pieces of what it had")
-        shutil.rmtree(kept)
+            self.assertEqual(same, [], f"{name} has pieces of what it had")
 
     def test_what_is_not_the_vaults_stays(self):
         outside = write(os.path.join(self.office.root, "outside.txt"), "mine")
@@ -95,9 +92,156 @@ class WipeTest(FaultTest):
         os.symlink(outside, os.path.join(self.vault, "catalog.db-journal"))
         write(os.path.join(self.vault, ".0123456789abcdef.partial"), "x")
         not_reached = self.destroy(status=PARTIAL)
-        self.assertEqual(len(not_reached), 2, not_reached)
+        self.assertEqual(sorted(text.split(":")[0] for text in not_reached),
+                         ["bodies/link", "cases/folder", "catalog.db-journal", "my notes.txt", "photos"])
         self.assertEqual(read(outside), b"mine")
         self.check_destroyed(["my notes.txt", "photos/a.jpg", "vault.json"])
+
+    # Links
+
+    def precious(self):
+        """A folder of somebody's own, elsewhere, shaped so that a walk over a vault's folders would find what is in it."""
+        folder = self.office.fresh("precious")
+        write(os.path.join(folder, "ab", "deep"), noise(1000))
+        write(os.path.join(folder, "log"), noise(100_000))
+        return folder
+
+    def plant(self, name, target):
+        path = os.path.join(self.vault, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            os.remove(path)
+        os.symlink(target, path)
+
+    def test_links_are_not_followed(self):
+        for name in ("bodies", "handover", "audit", "spare", "cases", "bodies/zz", "cases/x.1.db", "handover/9",
+                     "catalog.db", "vault.json"):
+            with self.subTest(name=name):
+                self.office.restore()
+                folder = self.precious()
+                before = fingerprints(folder)
+                is_folder = "/" not in name and "." not in name or name == "bodies/zz"
+                self.plant(name, folder if is_folder else os.path.join(folder, "log"))
+                not_reached = self.destroy(status=PARTIAL)
+                self.assertIn(name, [text.split(":")[0] for text in not_reached])
+                self.assertEqual(fingerprints(folder), before)
+                self.check_destroyed()
+
+    def test_slots_behind_a_link_are_not_said_to_be_destroyed(self):
+        folder = self.precious()
+        before = fingerprints(folder)
+        self.plant("slots", os.path.join(folder, "log"))
+        result = self.office.run(*DESTROY, passphrase=False)
+        self.assertEqual(result.status, PARTIAL)
+        self.assertIn("the keys were NOT destroyed", result.said)
+        self.assertEqual(fingerprints(folder), before)
+        self.assertEqual(self.office.run("status").status, DESTROYED)
+        self.assertEqual(fingerprints(folder), before)
+
+    def test_files_with_another_name_are_not_overwritten(self):
+        """Somebody's own file under a name of the vault's, or a copy made of hard links."""
+        handover = next(name for name in files_of(self.vault) if name.startswith("handover/"))
+        for name in ("slots", "vault.json", handover):
+            with self.subTest(name=name):
+                self.office.restore()
+                other, content = self.office.fresh("other"), read(os.path.join(self.vault, name))
+                os.link(os.path.join(self.vault, name), other)
+                result = self.office.run(*DESTROY, passphrase=False)
+                self.assertEqual(result.status, PARTIAL)
+                self.assertIn("find / -xdev -inum", result.said)
+                self.assertEqual(read(other), content)
+                self.assertEqual("NOT destroyed" in result.said, name == "slots")
+                self.assertEqual(self.office.run("status").status, DESTROYED)
+                self.assertEqual(read(other), content)
+                os.remove(other)
+                self.destroy()
+                self.check_destroyed()
+
+    def test_the_vault_is_a_link(self):
+        """That its owner made, to where the vault is: what it leads to is meant."""
+        link = self.office.fresh("link")
+        os.symlink(self.vault, link)
+        self.assertEqual(self.destroy("--vault", link + "/"), [])
+        self.check_destroyed()
+
+    def test_drill_follows_no_link(self):
+        folder = self.precious()
+        self.plant("bodies", folder)
+        result = self.office.ok("--json", "panic", "--drill", passphrase=False).objects()[0]
+        self.assertEqual(result["files"], len([n for n in files_of(self.vault) if not n.startswith("bodies")]))
+        self.assertTrue(result["complete"])
+
+    def test_another_disk_is_not_entered(self):
+        self.need_mounts()
+        bodies = os.path.join(self.vault, "bodies")
+        other = Disk(bodies, "1M")
+        write(os.path.join(bodies, "ab", "photo.jpg"), "mine")
+        try:
+            not_reached = self.destroy(status=PARTIAL)
+            self.assertIn("another disk is mounted there", str(not_reached))
+            self.assertEqual(files_of(other.folder), ["ab/photo.jpg"])
+        finally:
+            subprocess.run(["umount", bodies], check=True)
+
+    # A mark alone removes nothing
+
+    def forged(self, folder, **fields):
+        slots = os.path.join(folder, "slots")
+        slots = os.stat(slots) if os.path.exists(slots) else None
+        mark = {"casevault": "destroyed", "device": slots.st_dev if slots else 0, "finished": False,
+                "inode": slots.st_ino if slots else 0, "order": "", "time": 1, "vault": "", **fields}
+        return write(os.path.join(folder, "vault.json"), json.dumps(mark, sort_keys=True, separators=(",", ":")) + "\n")
+
+    def check_untouched(self, folder):
+        before = fingerprints(folder)
+        for command in COMMANDS:
+            result = self.office.run(*command, "--vault", folder)
+            self.assertEqual(result.status, DESTROYED, command)
+            self.assertIn("casevault panic --destroy", result.said)
+            self.assertEqual(fingerprints(folder), before, command)
+
+    def test_a_prepared_folder_removes_nothing(self):
+        """One line, and a link to where it hurts; in all shapes that a mark has had."""
+        target = self.precious()
+        before = fingerprints(target)
+        folder = self.office.fresh("usb")
+        os.mkdir(folder)
+        os.symlink(target, os.path.join(folder, "bodies"))
+        for line in (b'{"casevault":"destroyed","finished":false,"order":"","place":0,"time":0}\n',
+                     b'{"casevault":"destroyed",', None):
+            if line is None:
+                self.forged(folder)
+            else:
+                write(os.path.join(folder, "vault.json"), line)
+            for command in COMMANDS:
+                self.assertEqual(self.office.run(*command, "--vault", folder).status, DESTROYED, command)
+                self.assertEqual(fingerprints(target), before)
+                self.assertTrue(os.path.islink(os.path.join(folder, "bodies")))
+
+    def test_a_forged_mark_removes_nothing_outside(self):
+        """Even one that names the place rightly, which takes who can write there: what links lead to stays."""
+        target = self.precious()
+        before = fingerprints(target)
+        self.plant("bodies", target)
+        self.forged(self.vault)
+        self.assertEqual(self.office.run("status").status, DESTROYED)
+        self.assertEqual(fingerprints(target), before)
+        self.check_destroyed()
+
+    def test_marks_that_are_not_of_this_place(self):
+        inode = os.stat(os.path.join(self.vault, "slots")).st_ino
+        for fields in ({"inode": inode + 1}, {"device": 1}, {"inode": 0}, {"device": 0, "inode": 0},
+                       {"place": inode}, {"finished": 0}):
+            with self.subTest(fields=fields):
+                self.office.restore()
+                self.forged(self.vault, **fields)
+                self.check_untouched(self.vault)
+
+    def test_a_mark_where_slots_have_another_name(self):
+        os.link(os.path.join(self.vault, "slots"), self.office.fresh("other"))
+        self.forged(self.vault)
+        self.check_untouched(self.vault)
 
     def test_no_vault(self):
         folder = self.office.fresh("empty")
@@ -158,14 +302,20 @@ class WipeTest(FaultTest):
         self.check_destroyed()
 
     def test_torn_tombstones(self):
+        """Nothing goes on by itself, whatever is left of the header behind; asked to, it does."""
         header = os.path.join(self.vault, "vault.json")
-        self.destroy()
+        before = read(header)
+        self.destroy_and_kill_at(lambda call: call.name == "pwrite64", 1)
         whole = read(header)
-        for torn in (whole[:25] + noise(200), whole[:60], whole[:25], whole.replace(b"true", b"false")):
-            self.office.restore()
-            write(header, torn)
-            self.assertEqual(self.office.run("status").status, DESTROYED, torn)
-            if b"false" not in torn:
+        self.assertEqual(len(whole), len(before))
+        end = whole.index(b"}") + 1
+        for torn in (whole[:25] + before[25:], whole[:end] + before[end:], whole[:25],
+                     whole[:25] + noise(200), whole[:60], whole[:-1], whole[:-1] + b" "):
+            with self.subTest(torn=torn[:200]):
+                self.office.restore()
+                write(header, torn)
+                self.check_untouched(self.vault)
+                self.assertEqual(self.destroy(), [])
                 self.check_destroyed()
 
     # Whatever is broken or in the way
@@ -252,9 +402,11 @@ class WipeTest(FaultTest):
         try:
             not_reached = self.destroy(status=PARTIAL)
             self.assertEqual(sorted(text.split(":")[0] for text in not_reached), bodies)
-            self.assertEqual(files_of(self.vault), sorted([*bodies, "vault.json"]))
+            left = sorted([*bodies, "slots", "vault.json"])  # the slots say where it was meant
+            self.assertEqual(files_of(self.vault), left)
+            self.assertNotEqual(read(os.path.join(self.vault, "slots")), self.slots)
             self.assertEqual(self.office.run("status").status, DESTROYED)
-            self.assertEqual(files_of(self.vault), sorted([*bodies, "vault.json"]))
+            self.assertEqual(files_of(self.vault), left)
         finally:
             unmount()
         self.assertEqual(self.office.run("status").status, DESTROYED)
@@ -293,7 +445,7 @@ class WipeTest(FaultTest):
         if not has_strace():
             self.skipTest("needs strace")
         for call, error, when in [(c, e, w) for c, e in (("pwrite64", "EIO"), ("pwrite64", "ENOSPC"), ("fdatasync", "EIO"),
-                                                         ("unlink", "EIO"), ("syncfs", "EIO"), ("pread64", "EIO"),
+                                                         ("unlinkat", "EIO"), ("syncfs", "EIO"), ("pread64", "EIO"),
                                                          ("fsync", "EIO"), ("ioctl", "EPERM"))
                                   for w in ("1", "2", "1+")]:
             with self.subTest(call=call, error=error, when=when):
@@ -366,7 +518,7 @@ class WipeTest(FaultTest):
         for number in range(1, 6):
             self.office.restore()
             self.destroy_and_kill_at(lambda call: call.name == "pwrite64", 1)
-            inject = f"inject=unlink:signal=KILL:when={number}"
+            inject = f"inject=unlinkat:signal=KILL:when={number}"
             self.office.run("status", may_be_killed=True, env=UNDER_STRACE,
                             under=strace(self.office.fresh("strace"), "-e", inject))
             self.assertEqual(self.office.run("status").status, DESTROYED)

@@ -97,6 +97,7 @@ class OrderServer:
         self.clock_ahead = 0          # seconds
         self.answer_instead = None    # (status, body) for whatever is posted
         self.shown_instead = None     # body for who has obeyed
+        self.page_size = 100          # orders in one answer
         self.secrets = 412            # affected by an order for the whole vault
         self.known_ids = {}           # id: number of secrets
         self.state = "active"
@@ -231,9 +232,13 @@ class OrderServer:
             return self.refuse(401, "replay")
         self.nonces.add(match[2])
         asked = dict(urllib.parse.parse_qsl(query))
+        first = int(asked.pop("from", 0))
         if match[3] not in self.cards or asked != {"to": self.name, "vault": self.vault}:
             return self.refuse(404, "unknown")
-        return 200, self.shown_instead or canonical({"orders": self.standings(), "state": self.state})
+        orders = self.standings()
+        following = first + self.page_size if first + self.page_size < len(orders) else 0
+        return 200, self.shown_instead or canonical({"next": following, "silence": 0, "state": self.state,
+                                                     "orders": orders[first:first + self.page_size]})
 
     def standings(self):
         out = []

@@ -164,6 +164,20 @@ class OrdersTest(PageTest):
         self.browser.click("#confirm")
         self.browser.wait_for_text("The custodian has obeyed", "#result-step")
 
+    def test_an_order_on_a_later_page_is_shown_and_signed(self):
+        self.server.page_size = 1
+        self.use(self.cards[0])
+        self.page.order("destroy")
+        self.browser.wait_for_text("Waiting: 1 of 2 signatures", "#result-step")
+        self.browser.click("#another")
+        self.page.order("unlock", reason="they called")
+        self.browser.wait_for_text("Waiting: 1 of 2 signatures", "#result-step")
+        self.use(self.cards[2])
+        self.browser.wait_for_text("they called", "#standing")
+        self.page.order("unlock")
+        self.browser.wait_for_text("The custodian has obeyed", "#result-step")
+        self.assertEqual(len(self.server.orders), 2)
+
     def test_names_become_ids(self):
         wanted = [("user", "Инга", "Инга"), ("case", "С-3", "C-3"), ("case", "12", "C-12"), ("device", "office pc", "office pc")]
         self.use(self.cards[0])
@@ -245,7 +259,7 @@ class RefusalTest(PageTest):
         self.page.order("lock")
         self.browser.wait_for_text("The custodian has obeyed", "#result-step")
         self.server.machine_says(machine, "reopening-failed")
-        good = json.loads(canonical({"orders": self.server.standings(), "state": "locked"}))
+        good = json.loads(canonical({"next": 0, "orders": self.server.standings(), "silence": 0, "state": "locked"}))
         forged = json.loads(canonical(good))
         forged["orders"][0]["receipts"][0]["by"] = "00" * 32
         other = json.loads(canonical(good))

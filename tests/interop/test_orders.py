@@ -70,7 +70,7 @@ class OrdersTest(unittest.TestCase):
 
     def test_lock_by_one_card_at_all_custodians(self):
         done = self.issue(DONE, "lock", 0, "--reason", "обыск \"09:30\"")
-        self.assertEqual(done.stdout.count("412 secrets or machines"), 3)
+        self.assertEqual(done.stdout.count("412 keys or machines"), 3)
         self.assertIn("not confirmed on the machine yet", done.stderr)
         bodies = [self.bodies(server) for server in self.servers]
         self.assertEqual(bodies[0], bodies[1], "one order goes to all unchanged")
@@ -220,16 +220,29 @@ class OrdersTest(unittest.TestCase):
             self.servers[server].machine_says(machine, stage, ["/media/usb"])
             done = self.run_program(DONE, "order", "status", "--card", self.files[0])
             self.assertIn(f"{name[:8]} {words}", done.stdout)
-            self.assertIn("could not reach: /media/usb", done.stderr)
+            self.assertIn("says: /media/usb", done.stderr)
         done = self.run_program(DONE, "order", "status", "--card", self.files[0], "--json")
         orders = [json.loads(line) for line in done.stdout.splitlines() if "machines" in line]
         self.assertEqual([(m["device"], m["confirmed"], m["not_reached"]) for m in orders[0]["machines"]],
                          [(name, True, ["/media/usb"])])
 
+    def test_a_list_in_pages(self):
+        for server in self.servers:
+            server.page_size = 1
+        self.issue(DONE, "destroy", 0)
+        self.issue(DONE, "unlock", 0)
+        self.issue(DONE, "lock", 1)
+        done = self.run_program(DONE, "--json", "order", "status", "--card", self.files[2])
+        types = [json.loads(line)["type"] for line in done.stdout.splitlines() if "machines" in line]
+        self.assertEqual(sorted(types), ["destroy", "lock", "unlock"])
+        done = self.issue(DONE, "unlock", 2)
+        self.assertIn("done", done.stdout)
+        self.assertNotIn("waiting", done.stdout)
+
     def test_a_list_with_a_forged_receipt_is_nonsense(self):
         self.issue(DONE, "lock", 0)
         self.servers[0].machine_says(SigningKey.generate(), "reopening-failed")
-        value = json.loads(canonical({"orders": self.servers[0].standings(), "state": "locked"}))
+        value = json.loads(canonical({"next": 0, "orders": self.servers[0].standings(), "state": "locked"}))
         value["orders"][0]["receipts"][0]["by"] = "00" * 32
         self.servers[0].shown_instead = canonical(value)
         done = self.run_program(PARTIAL, "order", "status", "--card", self.files[0])

@@ -124,7 +124,7 @@ class TestVault {
   VaultId id = random_array<16>();
   SigningKey owner = SigningKey::random();
   SigningKey log = SigningKey::random();
-  std::string log_name = "casevault.example.org/" + hex(random_array<4>());
+  std::string log_name = "casevault/" + hex(id);
   TestDevice device;
   TestUser anna;
   TestCase first, second;

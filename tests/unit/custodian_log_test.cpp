@@ -138,7 +138,22 @@ class Witnesses : public testing::Test {
     return consistency_proof(std::span(leaves).first(size), old_size);
   }
   WireAnswer add(std::size_t old_size, std::vector<TreeHash> proof, const SignedNote& note) {
-    return at.post_unsigned("/v1/add-checkpoint", WitnessRequest(old_size, std::move(proof), note).encode());
+    return add(old_size, std::move(proof), note, vault.device.key);
+  }
+  WireAnswer add(std::size_t old_size, std::vector<TreeHash> proof, const SignedNote& note, const SigningKey& device) {
+    return at.send({"POST", "/v1/add-checkpoint", "", WitnessRequest(old_size, std::move(proof), note).encode()},
+                   device);
+  }
+  std::string newest_in_confirmation() {
+    at.now += kSecondMs;
+    return json_of(vault.confirm(vault.anna, vault.anna.key)).at("checkpoint");
+  }
+  std::size_t witnessed(TestVault& by) {
+    const auto entries = by.account(by.owner).at("entries");
+    return static_cast<std::size_t>(std::ranges::count_if(entries, [](const Json& item) {
+      const auto entry = item.at("entry").get<std::string>();
+      return entry.starts_with(R"({"action":"witness")") && entry.find("size=") != entry.npos;
+    }));
   }
   WireAnswer add(std::size_t old_size, std::size_t size) { return add(old_size, proof(old_size, size), note(size)); }
   CosignatureVerifier verifier() const {
@@ -181,17 +196,72 @@ TEST_F(Witnesses, RefuseTheRest) {
   EXPECT_EQ(add(5, {}, note(5, root(6), vault.log)).status, 409) << "another tree of the same size";
   EXPECT_EQ(add(5, proof(5, 9), note(9, root(9), SigningKey::random())).status, 403);
   EXPECT_EQ(add(0, {}, sign_checkpoint({"another.log", 5, root(5), {}}, vault.log)).status, 404);
-  EXPECT_EQ(at.post_unsigned("/v1/add-checkpoint", "old 5\n").status, 400);
+  EXPECT_EQ(at.send({"POST", "/v1/add-checkpoint", "", "old 5\n"}, vault.device.key).status, 400);
+  const auto other_vault = "casevault/" + hex(random_array<16>());
+  EXPECT_EQ(add(0, {}, sign_checkpoint({other_vault, 5, root(5), {}}, vault.log)).status, 404);
   EXPECT_EQ(add(5, 9).status, 200) << "none of it did any harm";
 }
 
-TEST_F(Witnesses, AreNotSpoiltByAVaultThatClaimsTheSameLog) {
-  TestVault thief(at);
-  thief.log_name = vault.log_name;
-  ASSERT_EQ(word(thief.enrol()), "200");
+// Whoever has the organisation's key, and no machine that is enrolled.
+TEST_F(Witnesses, ListenToTheVaultsMachinesAlone) {
+  const auto body = WitnessRequest(0, {}, note(5)).encode();
+  EXPECT_EQ(word(at.post_unsigned("/v1/add-checkpoint", body)), "401 unsigned");
+  EXPECT_EQ(word(add(0, {}, note(5), SigningKey::random())), "401 signature");
+  EXPECT_EQ(word(add(0, {}, note(5), vault.owner)), "401 signature");
+  const WireRequest request{"POST", "/v1/add-checkpoint", "", body};
+  const auto signature = sign_request(request, vault.device.key, at.now / 1000);
+  EXPECT_EQ(word(at.handle({"POST", "/v1/add-checkpoint", "", WitnessRequest(0, {}, note(6)).encode()}, &signature)),
+            "401 signature");
+  EXPECT_EQ(word(at.handle(request, &signature)), "200");
+  EXPECT_EQ(word(at.handle(request, &signature)), "401 replay");
+  vault.obey("burn", "device:" + hex(vault.device.id));
+  EXPECT_EQ(word(add(5, 9)), "403 burned");
+}
+
+TEST_F(Witnesses, TakeNothingOfAVaultThatIsClosed) {
+  add(0, 5);
+  vault.obey("lock");
+  EXPECT_EQ(word(add(5, 9)), "403 locked");
+  EXPECT_EQ(word(add(5, 5)), "403 locked");
+  vault.obey("unlock");
+  EXPECT_EQ(word(add(5, 9)), "200");
+  vault.confirm(vault.anna, vault.anna.duress);
+  EXPECT_EQ(word(add(9, 10)), "403 locked");
+  EXPECT_EQ(word(add(9, 9)), "200") << "under duress the newest one once more";
+  vault.obey("destroy");
+  EXPECT_EQ(word(add(9, 10)), "403 destroyed");
+}
+
+// The public key of a log is on receipts and in bundles.
+TEST_F(Witnesses, TellAVaultThatNamesTheSameLogNothing) {
+  TestVault spy(at);
+  spy.log_name = vault.log_name;
+  spy.log = SigningKey::from_seed(vault.log.seed().clone());
+  ASSERT_EQ(word(spy.enrol()), "200");
   EXPECT_EQ(add(0, 5).status, 200);
-  EXPECT_EQ(add(0, {}, note(9, root(9), thief.log)).status, 200) << "its own, apart";
-  EXPECT_EQ(add(5, 9).status, 200);
+  EXPECT_EQ(word(add(5, proof(5, 9), note(9), spy.device.key)), "401 signature");
+  EXPECT_EQ(witnessed(vault), 1u);
+  EXPECT_EQ(witnessed(spy), 0u);
+}
+
+TEST_F(Witnesses, BeginAnewWithANewKeyOfTheLog) {
+  add(0, 9);
+  EXPECT_EQ(newest_in_confirmation(), note(9).encode());
+  const auto old = std::exchange(vault.log, SigningKey::random());
+  ASSERT_EQ(word(vault.change_policy(vault.policy())), "200");
+  EXPECT_EQ(newest_in_confirmation(), "");
+  EXPECT_EQ(word(add(9, proof(9, 20), note(20, root(20), old))), "403 signature");
+  EXPECT_EQ(add(9, proof(9, 10), note(10)).body, "0\n");
+  EXPECT_EQ(add(0, 7).status, 200) << "an owner may go back, and it is in the log";
+  EXPECT_EQ(newest_in_confirmation(), note(7).encode());
+  const auto entries = vault.account(vault.owner).at("entries");
+  EXPECT_EQ(std::ranges::count_if(entries,
+                                  [](const Json& item) {
+                                    const auto entry = item.at("entry").get<std::string>();
+                                    return entry.find("\"detail\":\"log=") != entry.npos;
+                                  }),
+            2)
+      << "with the enrolment, and now";
 }
 
 TEST_F(Witnesses, ShowTheNewestCheckpointWithAConfirmation) {

@@ -161,6 +161,11 @@ INSTANTIATE_TEST_SUITE_P(
                    return changed(v, {{"reason", std::string(501, 'x')}});
                  },
                  "400 malformed"},
+        OrderRow{"AReasonThatIsTooLongInJson",
+                 [](TestVault& v) {
+                   return changed(v, {{"reason", std::string(84, '\x01')}});
+                 },
+                 "400 malformed"},
         OrderRow{"AFieldTooMany",
                  [](TestVault& v) {
                    return changed(v, {{"more", 1}});
@@ -223,11 +228,94 @@ TEST_F(Orders, ThatWaitExpire) {
 }
 
 TEST_F(Orders, OfOneCardAreLimited) {
-  for (int i = 0; i < 64; ++i) ASSERT_EQ(word(vault.give(vault.order("unlock"), {&vault.cards[0]})), "200");
+  for (int i = 0; i < 64; ++i) ASSERT_EQ(word(vault.give(vault.order("lock"), {&vault.cards[0]})), "200");
   EXPECT_EQ(word(vault.give(vault.order("lock"), {&vault.cards[0]})), "429 rate");
   EXPECT_EQ(word(vault.give(vault.order("lock"), {&vault.cards[1]})), "200");
+  EXPECT_EQ(word(vault.give(vault.order("unlock"), {&vault.cards[0], &vault.cards[2]})), "200")
+      << "the other card brings it";
+  at.now += kDayMs;
+  EXPECT_EQ(word(vault.give(vault.order("lock"), {&vault.cards[0]})), "429 rate") << "lapsed, but not long ago";
   at.now += kDayMs;
   EXPECT_EQ(word(vault.give(vault.order("lock"), {&vault.cards[0]})), "200");
+}
+
+TEST_F(Orders, OfOneCardWaitOnceForEachKind) {
+  const auto give = [&](const std::string& type, const std::string& of) {
+    return word(vault.give(vault.order(type, of), {&vault.cards[0]}));
+  };
+  EXPECT_EQ(give("unlock", "vault"), "200");
+  EXPECT_EQ(give("unlock", "vault"), "403 waiting");
+  EXPECT_EQ(give("destroy", "vault"), "200");
+  EXPECT_EQ(give("destroy", scope(vault.first)), "200");
+  EXPECT_EQ(give("destroy", scope(vault.second)), "200");
+  EXPECT_EQ(give("burn", burn_scope()), "403 waiting") << "the fifth";
+  EXPECT_EQ(give("lock", "vault"), "200") << "it waits for nobody";
+  EXPECT_EQ(vault.receipt(vault.obey("burn", burn_scope())).at("state"), "done") << "nor does one with all signatures";
+  EXPECT_EQ(word(vault.give(vault.order("unlock"), {&vault.cards[1]})), "200") << "another card's";
+  at.now += kDayMs;
+  EXPECT_EQ(give("unlock", "vault"), "200") << "the first has lapsed";
+}
+
+// What a thief of one card does so that nobody else's cards come together.
+TEST_F(Orders, OfAStolenCardHideNobodyElses) {
+  for (int i = 0; i < 64; ++i) {
+    auto order = vault.order(i < 8 ? "unlock" : "lock", i % 2 == 0 ? "vault" : scope(vault.first));
+    order["issued"] = at.now + kDayMs - kSecondMs;
+    order["expires"] = at.now + 7 * kDayMs;
+    order["reason"] = std::string(83, '\x01');
+    vault.give(order, {&vault.cards[0]});
+  }
+  const auto destroy = vault.order("destroy");
+  ASSERT_EQ(vault.receipt(vault.give(destroy, {&vault.cards[1]})).at("state"), "waiting");
+  const auto lock = vault.order("lock", scope(vault.second));
+  ASSERT_EQ(word(vault.give(lock, {&vault.cards[2]})), "200");
+  const auto shown = json_of(at.get("/v1/orders", vault.query(), vault.cards[2])).at("orders");
+  const auto place_of = [&](const Json& statement) {
+    const auto is_it = [&](const Json& item) { return item.at("order").at("statement") == statement.dump(); };
+    return std::ranges::find_if(shown, is_it) - shown.begin();
+  };
+  EXPECT_LT(place_of(destroy), 2);
+  EXPECT_LT(place_of(lock), 4);
+  EXPECT_EQ(vault.receipt(vault.give(destroy, {&vault.cards[2]})).at("state"), "done");
+}
+
+TEST_F(Orders, AreAllShownInPages) {
+  for (int i = 0; i < 60; ++i) {
+    auto order = vault.order("lock");
+    order["reason"] = std::string(200, 'x');
+    ASSERT_EQ(word(vault.give(order, {&vault.cards[i % 3]})), "200");
+  }
+  std::set<std::string> seen;
+  std::uint64_t from = 0;
+  int pages = 0;
+  do {
+    const auto before = from == 0 ? std::string("?") : "?from=" + std::to_string(from) + "&";
+    const auto answer = at.get("/v1/orders", vault.query(before), vault.owner);
+    EXPECT_LE(answer.body.size(), kMaxWireBody);
+    const auto page = json_of(answer);
+    for (const auto& item : page.at("orders")) EXPECT_TRUE(seen.insert(item.at("order").dump()).second);
+    from = page.at("next");
+    ++pages;
+  } while (from != 0 && pages < 60);
+  EXPECT_EQ(seen.size(), 60u);
+  EXPECT_GT(pages, 1);
+  EXPECT_EQ(json_of(at.get("/v1/orders", vault.query("?from=900&"), vault.owner)).at("orders").size(), 0u);
+  EXPECT_EQ(word(at.get("/v1/orders", vault.query("?from=x&"), vault.owner)), "400 malformed");
+}
+
+// A clock that went back brings an order to life again, under cards that were replaced meanwhile.
+TEST_F(Orders, LoseTheSignaturesOfFormerCards) {
+  const auto order = vault.order("destroy");
+  ASSERT_EQ(word(vault.give(order, {&vault.cards[0]})), "200");
+  at.now += kDayMs;
+  vault.cards[0] = SigningKey::random();
+  ASSERT_EQ(word(vault.change_policy(vault.policy())), "200");
+  at.now -= kHourMs;
+  const auto receipt = vault.receipt(vault.give(order, {&vault.cards[1]}));
+  EXPECT_EQ(receipt.at("state"), "waiting");
+  EXPECT_EQ(receipt.at("have"), 1);
+  at.restart();
+  EXPECT_EQ(vault.receipt(vault.give(order, {&vault.cards[0]})).at("state"), "done");
 }
 
 // ---- Destroying.
@@ -248,7 +336,9 @@ TEST_F(Orders, DestroyForEver) {
     at.restart();
   }
   EXPECT_EQ(vault.receipt(vault.obey("destroy")).at("affected"), 0);
-  EXPECT_EQ(vault.account(vault.owner).at("secrets"), (Json{{"case", 0}, {"user", 0}}));
+  const auto account = vault.account(vault.cards[2]);  // who else could ask
+  EXPECT_EQ(account.at("secrets"), (Json{{"case", 2}, {"user", 1}}));
+  EXPECT_EQ(account.at("state"), "destroyed");
 }
 
 TEST_F(Orders, DestroyOneCase) {
@@ -419,7 +509,7 @@ TEST_F(Orders, TellABurnedDeviceOfItsEndAndNothingElse) {
 TEST_F(Orders, ComeInPortionsWhereThereAreMany) {
   for (int i = 0; i < 60; ++i) {
     auto order = vault.order("lock");
-    order["reason"] = std::string(500, '\\');  // twice as long in JSON, and four times in JSON in JSON
+    order["reason"] = std::string(250, '\\');  // twice as long in JSON, and four times in JSON in JSON
     ASSERT_EQ(word(vault.give(order, {&vault.cards[i % 3]})), "200");
   }
   std::uint64_t after = 0, count = 0;
@@ -471,7 +561,7 @@ TEST_F(Receipts, AreShownToWhoMaySeeThem) {
     ASSERT_EQ(shown.at("receipts").size(), 3u);
     EXPECT_NO_THROW(wire_statement_from_json(shown.at("receipts").at(0), kGuardReceiptDomain, "a receipt"));
   }
-  EXPECT_EQ(word(at.get("/v1/orders", vault.query(), SigningKey::random())), "401 signature");
+  EXPECT_EQ(word(at.get("/v1/orders", vault.query(), SigningKey::random())), "403 destroyed");
 }
 
 TEST_F(Receipts, AreRefusedWhereTheyAreWrong) {

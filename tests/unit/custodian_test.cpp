@@ -4,6 +4,7 @@
 
 #include "crypto/checkpoint.h"
 #include "tests/support/test_custodian.h"
+#include "vault/custody/custodian_core.h"
 #include "vault/storage/json.h"
 
 namespace casevault {
@@ -114,10 +115,109 @@ TEST_F(EnrolledVault, IsNotEnrolledAgainButByItsOwner) {
   at.now += kSecondMs;
   TestVault thief(at);
   thief.id = vault.id;
-  EXPECT_EQ(word(thief.enrol()), "409 conflict");
+  EXPECT_EQ(word(thief.enrol()), "200") << "another vault, which happens to have this id";
+  std::swap(thief.device, vault.device);
+  EXPECT_EQ(vault.released(vault.first.id), "unknown");
+  EXPECT_EQ(word(vault.change_policy(vault.policy())), "401 signature");
+  std::swap(thief.device, vault.device);
   vault.device = TestDevice();
   EXPECT_EQ(word(vault.enrol()), "200");
   EXPECT_EQ(vault.released(vault.first.id), "200");
+}
+
+// An id is on receipts. Whoever has an invitation can use it, and spoils nothing by that.
+class SameId : public Custodians {
+ protected:
+  SameId() { thief.id = vault.id; }
+  void lose_the_store() {
+    at.custodian.reset();
+    std::filesystem::remove(at.data() / "store.db");
+    at.start();
+  }
+  TestVault thief{at};
+};
+
+TEST_F(SameId, IsAnotherVault) {
+  thief.set_up();
+  vault.set_up();
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(vault.released(vault.first.id), "200");
+    EXPECT_EQ(vault.released(thief.first.id), "unknown");
+    EXPECT_EQ(thief.released(vault.first.id), "unknown");
+    at.restart();
+  }
+  EXPECT_EQ(vault.account(vault.owner).at("secrets"), (Json{{"case", 2}, {"user", 1}}));
+  for (const auto& item : vault.account(vault.owner).at("entries")) {
+    EXPECT_EQ(item.at("entry").get<std::string>().find(hex(thief.device.key)), std::string::npos);
+  }
+  EXPECT_EQ(vault.receipt(thief.obey("lock")).at("affected"), 4);
+  EXPECT_EQ(vault.released(vault.first.id), "200");
+  EXPECT_EQ(json_of(at.get("/v1/orders", vault.query(), vault.cards[0])).at("orders").size(), 0u);
+  EXPECT_EQ(vault.wait(0, vault.device.key).answer, std::nullopt);
+  EXPECT_EQ(word(thief.give(thief.order("lock"), {&thief.cards[0], &vault.cards[0]})), "403 order");
+  EXPECT_EQ(vault.receipt(thief.obey("destroy")).at("state"), "done");
+  EXPECT_EQ(vault.released(vault.first.id), "200");
+  EXPECT_EQ(vault.receipt(vault.obey("destroy")).at("affected"), 4);
+  EXPECT_EQ(vault.released(vault.first.id), "403 destroyed");
+}
+
+TEST_F(SameId, DestroyedByAStrangerIsNotDestroyedForOthers) {
+  thief.set_up();
+  thief.obey("destroy");
+  EXPECT_EQ(word(vault.enrol()), "200");
+  lose_the_store();
+  EXPECT_EQ(word(thief.enrol()), "403 destroyed");
+  EXPECT_EQ(word(vault.enrol()), "200");
+  at.restart();
+  EXPECT_EQ(vault.receipt(vault.obey("lock")).at("state"), "done");
+}
+
+// The thief names the victim's owner as one of theirs, and destroys that.
+TEST_F(SameId, DoesNotTakeAnOwnerAlong) {
+  auto policy = thief.policy();
+  policy["owners"] = {hex(thief.owner), hex(vault.owner)};
+  ASSERT_EQ(word(at.post("/v1/vaults", thief.enrol_body(at.token(), policy), thief.device.key)), "200");
+  vault.set_up();
+  EXPECT_EQ(vault.account(vault.owner).at("secrets"), (Json{{"case", 2}, {"user", 1}})) << "of what they signed";
+  EXPECT_EQ(thief.released(vault.first.id), "unknown");
+  thief.obey("destroy");
+  EXPECT_EQ(vault.released(vault.first.id), "200");
+  lose_the_store();
+  EXPECT_EQ(word(vault.enrol()), "200");
+}
+
+TEST_F(SameId, StaysDestroyedForAllItsOwners) {
+  const auto first = SigningKey::from_seed(vault.owner.seed().clone());
+  const auto second = SigningKey::random();
+  const auto enrol = [&](const SigningKey& by) {
+    vault.owner = SigningKey::from_seed(by.seed().clone());
+    auto policy = vault.policy();
+    policy["owners"] = {hex(first), hex(second)};
+    return word(at.post("/v1/vaults", vault.enrol_body(at.token(), policy), vault.device.key));
+  };
+  ASSERT_EQ(enrol(first), "200");
+  vault.obey("destroy");
+  EXPECT_EQ(enrol(second), "403 destroyed");
+  lose_the_store();
+  EXPECT_EQ(enrol(second), "403 destroyed") << "a stranger, but for the other one";
+  EXPECT_EQ(enrol(first), "403 destroyed");
+}
+
+TEST_F(SameId, HasMachinesAndCardsOfItsOwn) {
+  vault.set_up();
+  at.now += kSecondMs;
+  thief.cards[1] = SigningKey::from_seed(vault.cards[1].seed().clone());
+  EXPECT_EQ(word(thief.enrol()), "409 conflict");
+  thief.cards[1] = SigningKey::random();
+  ASSERT_EQ(word(thief.enrol()), "200");
+  EXPECT_EQ(word(thief.change_devices({vault.device_json(vault.device)}, {})), "409 conflict");
+  at.now += kSecondMs;
+  thief.cards[1] = SigningKey::from_seed(vault.cards[1].seed().clone());
+  EXPECT_EQ(word(thief.change_policy(thief.policy())), "409 conflict");
+  TestDevice other;
+  const auto body = vault.body({{"device", vault.device_json(other)}, {"token", at.token()}});
+  EXPECT_EQ(word(at.post("/v1/devices", body, other.key)), "409 conflict") << "whose is it?";
+  EXPECT_EQ(word(vault.change_devices({vault.device_json(other)}, {})), "200");
 }
 
 struct PolicyRow {
@@ -171,6 +271,21 @@ TEST_F(EnrolledVault, KeepsItsCardsWhileAnOrderWaits) {
   at.now += kDayMs;
   vault.lease_hours = 0;
   EXPECT_EQ(word(vault.change_policy(vault.policy())), "200") << "it has expired";
+}
+
+TEST_F(EnrolledVault, DropsWhatWaitsForCardsThatAreNoMore) {
+  const auto lost = vault.order("destroy");
+  ASSERT_EQ(vault.receipt(vault.give(lost, {&vault.cards[2]})).at("state"), "waiting");
+  at.now += kSecondMs;
+  const auto removed = std::move(vault.cards[2]);
+  vault.cards[2] = SigningKey::random();
+  EXPECT_EQ(word(vault.change_policy(vault.policy())), "200");
+  at.restart();
+  EXPECT_EQ(word(vault.give(lost, {&removed})), "403 order");
+  EXPECT_EQ(vault.receipt(vault.give(lost, {&vault.cards[0]})).at("have"), 1) << "the signature is gone";
+  at.now += kSecondMs;
+  vault.cards[1] = SigningKey::random();
+  EXPECT_EQ(word(vault.change_policy(vault.policy())), "409 conflict") << "a card that stays has signed";
 }
 
 TEST_F(EnrolledVault, TakesAndDropsDevices) {
@@ -468,6 +583,93 @@ TEST_F(EnrolledVault, LetsUsersDealCases) {
   EXPECT_EQ(deal(random_array<16>(), anna.key), "403 locked");
 }
 
+// One version after the other; a custodian that missed some goes on.
+TEST_F(EnrolledVault, TakesOnlyTheNextVersionsOfUsers) {
+  const auto deal = [&](const CustodyId& id, std::uint32_t version, const SigningKey& by) {
+    at.now += kSecondMs;
+    return word(vault.deposit(vault.secrets({vault.put_share(id, "case", random_scalar(), version)}), by));
+  };
+  const auto fresh = random_array<16>();
+  EXPECT_EQ(deal(fresh, 7, vault.anna.key), "200") << "a case that was elsewhere before";
+  EXPECT_EQ(deal(fresh, 8, vault.anna.key), "200");
+  EXPECT_EQ(deal(fresh, 24, vault.anna.key), "200");
+  EXPECT_EQ(deal(fresh, 41, vault.anna.key), "409 conflict");
+  EXPECT_EQ(deal(fresh, 41, vault.owner), "200");
+  at.now += kSecondMs;
+  const auto two = vault.secrets({vault.put_share(random_array<16>(), "case", random_scalar()),
+                                  vault.put_share(random_array<16>(), "case", random_scalar())});
+  EXPECT_EQ(word(vault.deposit(two, vault.anna.key)), "401 signature");
+  EXPECT_EQ(word(vault.deposit(two, vault.owner)), "200");
+}
+
+TEST_F(EnrolledVault, TakesSoManyDepositsOfAUserInAnHour) {
+  const auto deal = [&](const SigningKey& by) {
+    return word(vault.deposit(vault.secrets({vault.put_share(random_array<16>(), "case", random_scalar())}), by));
+  };
+  at.commits = false;
+  for (int i = 0; i < 200; ++i) ASSERT_EQ(deal(vault.anna.key), "200");
+  EXPECT_EQ(deal(vault.anna.key), "429 rate");
+  EXPECT_EQ(deal(vault.owner), "200");
+  at.now += kHourMs / 2;
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(deal(vault.anna.key), "200");
+  EXPECT_EQ(deal(vault.anna.key), "429 rate");
+}
+
+// A user's deposit under the id that somebody will have.
+TEST_F(EnrolledVault, LetsOwnersTakeOverAnId) {
+  TestUser vera;
+  const auto deal = [&](const JsonList& puts, const SigningKey& by) {
+    at.now += kSecondMs;
+    return word(vault.deposit(vault.secrets(puts), by));
+  };
+  ASSERT_EQ(deal({vault.put_share(vera.id, "case", random_scalar(), 3)}, vault.anna.key), "200");
+  ASSERT_EQ(deal({vault.put_share(vera.id, "case", random_scalar(), 1)}, vault.anna.key), "200");
+  EXPECT_EQ(deal({vault.put_oprf(vera), vault.put_share(vera.id, "user", vera.share)}, vault.anna.key),
+            "401 signature");
+  EXPECT_EQ(deal({vault.put_oprf(vera), vault.put_share(vera.id, "user", vera.share)}, vault.owner), "200");
+  at.restart();
+  EXPECT_EQ(word(vault.evaluate(vera)), "200");
+  const auto box = BoxKeyPair::random().public_key;
+  const auto answer = json_of(vault.release(box, {vault.secret_name(vera.id, 1), vault.secret_name(vera.id, 3)}));
+  EXPECT_TRUE(answer.at("released").at(0).contains("sealed"));
+  EXPECT_EQ(answer.at("released").at(1).at("error"), "unknown") << "nothing of hers is left";
+  EXPECT_EQ(deal({vault.put_share(vera.id, "case", random_scalar())}, vault.owner), "409 conflict") << "an owner's";
+  EXPECT_EQ(deal({vault.put_share(vera.id, "case", random_scalar(), 5), vault.put_oprf(vera, 2)}, vault.owner),
+            "400 malformed");
+}
+
+TEST_F(EnrolledVault, HasRoomAgainForOwnersWhoDelete) {
+  at.commits = false;
+  std::vector<CustodyId> ids;
+  const auto fill = [&](std::size_t count) {
+    JsonList puts;
+    for (std::size_t i = 0; i < count; ++i) {
+      ids.push_back(random_array<16>());
+      puts.push_back(vault.put_share(ids.back(), "case", random_scalar()));
+    }
+    return vault.secrets(puts);
+  };
+  while (ids.size() < 9'900) ASSERT_EQ(word(vault.deposit(fill(100), vault.owner)), "200");
+  EXPECT_EQ(word(vault.deposit(fill(1), vault.anna.key)), "409 conflict") << "the rest is for owners";
+  ids.pop_back();
+  ASSERT_EQ(word(vault.deposit(fill(96), vault.owner)), "200");
+  const auto old = fill(1);
+  ids.pop_back();
+  EXPECT_EQ(word(vault.deposit(old, vault.owner)), "409 conflict");
+  JsonList deletes;
+  for (std::size_t i = 0; i < 100; ++i) deletes.push_back(hex(ids[i]) + "/share/1");
+  at.now += kSecondMs;
+  ASSERT_EQ(word(vault.deposit(vault.secrets({}, deletes), vault.owner)), "200");
+  EXPECT_EQ(word(vault.deposit(fill(100), vault.owner)), "409 conflict") << "an older statement could still come";
+  at.now += 2 * kMaxWireClockSkew * 1000 + 1;
+  EXPECT_EQ(word(vault.deposit(old, vault.owner)), "401 time");
+  EXPECT_EQ(word(vault.deposit(fill(100), vault.owner)), "200");
+  at.custodian->commit();
+  at.restart();
+  EXPECT_EQ(vault.released(ids.back()), "200");
+  EXPECT_EQ(vault.released(ids.front()), "unknown");
+}
+
 TEST_F(EnrolledVault, LetsUsersSetADuressKey) {
   at.now += kSecondMs;
   TestUser boris;
@@ -579,10 +781,22 @@ TEST_F(EnrolledVault, LocksAUserAtTheTenthTry) {
   EXPECT_EQ(json_of(vault.evaluate(vault.anna)).at("tries"), 1);
 }
 
-TEST_F(EnrolledVault, ForgetsTriesByAnUnlockOrder) {
-  for (int i = 0; i < 11; ++i) vault.evaluate(vault.anna);
-  EXPECT_EQ(vault.receipt(vault.obey("unlock", "user:" + hex(vault.anna.id))).at("affected"), 2);
-  EXPECT_EQ(json_of(vault.evaluate(vault.anna)).at("tries"), 1);
+TEST_F(EnrolledVault, LiftsTriesByAnUnlockOrderAndStillTellsOfThem) {
+  for (const std::string scope : {"user:" + hex(vault.anna.id), std::string("vault")}) {
+    const auto start = at.now;
+    for (int i = 0; i < 11; ++i) vault.evaluate(vault.anna);
+    at.now += kSecondMs;
+    EXPECT_EQ(vault.receipt(vault.obey("unlock", scope)).at("affected"), 2) << scope;
+    EXPECT_EQ(json_of(vault.evaluate(vault.anna)).at("tries"), 1) << scope;
+    at.restart();
+    at.now += kSecondMs;
+    const auto answer = json_of(vault.confirm(vault.anna, vault.anna.key));
+    EXPECT_EQ(answer.at("unconfirmed"), 11) << scope;
+    EXPECT_EQ(answer.at("since"), start) << scope;
+    at.now += kSecondMs;
+    vault.evaluate(vault.anna);
+    EXPECT_EQ(json_of(vault.confirm(vault.anna, vault.anna.key)).at("unconfirmed"), 1) << scope;
+  }
 }
 
 TEST_F(EnrolledVault, TakesEachConfirmationOnce) {
@@ -688,6 +902,69 @@ TEST_F(Custodians, DoNotTrustASignOfLifeFromTheFuture) {
   EXPECT_EQ(vault.released(vault.first.id), "403 silent");
 }
 
+// ---- One customer among others.
+class Budgets : public EnrolledVault {
+ protected:
+  std::string asked(custodian::Core& core, const SigningKey& key) const {
+    try {
+      core.vault_for_device({key.verify_key(), at.now / 1000, random_array<16>()}, core.keys.sign.verify_key(),
+                            vault.id);
+    } catch (const custodian::Refusal& refusal) {
+      return std::to_string(refusal.status) + " " + std::string(refusal.word);
+    }
+    return "200";
+  }
+};
+
+TEST_F(Budgets, OfADeviceAreSpentByItAlone) {
+  TestVault other(at);
+  other.set_up();
+  TestDevice second;
+  at.now += kSecondMs;
+  ASSERT_EQ(word(vault.change_devices({vault.device_json(second)}, {})), "200");
+  at.custodian.reset();
+  custodian::Core core(custodian::Store::open(at.data()), at.data(), at.now);
+  const auto found = std::ranges::find_if(core.vaults, [&](const auto& entry) { return entry.second.id == vault.id; });
+  const auto log = [&](const SigningKey& device, std::size_t mebibytes) {
+    for (std::size_t i = 0; i < mebibytes << 10; ++i)
+      core.write({.action = "release",
+                  .vault = found->second.name(),
+                  .device = device.verify_key(),
+                  .detail = std::string(1'024, 'x')});
+  };
+  log(vault.device.key, 14);
+  EXPECT_EQ(asked(core, vault.device.key), "429 rate") << "with what stands around it";
+  EXPECT_EQ(asked(core, second.key), "200");
+  log(second.key, 12);
+  EXPECT_EQ(asked(core, second.key), "200");
+  log(second.key, 1);
+  EXPECT_EQ(asked(core, second.key), "429 rate") << "the vault";
+  std::swap(vault.id, other.id);
+  EXPECT_EQ(asked(core, other.device.key), "200");
+  std::swap(vault.id, other.id);
+  core.now += 10 * kHourMs;
+  EXPECT_EQ(asked(core, vault.device.key), "200");
+}
+
+TEST(RequestGates, RememberSoManyRequestsOfEach) {
+  init_crypto();
+  custodian::RequestGate gate(1'000);
+  const ByteArray<16> one{std::byte{1}}, other{std::byte{2}};
+  const auto key = SigningKey::random().verify_key();
+  const auto take = [&](const ByteArray<16>& of, std::int64_t now) -> std::string {
+    try {
+      gate.take_nonce(of, {key, now, random_array<16>()}, now);
+    } catch (const custodian::Refusal& refusal) {
+      return std::string(refusal.word);
+    }
+    return "taken";
+  };
+  for (int i = 0; i < 100'000; ++i) ASSERT_EQ(take(one, 1'000), "taken");
+  EXPECT_EQ(take(one, 1'000), "busy");
+  EXPECT_EQ(take(other, 1'000), "taken");
+  EXPECT_EQ(take(one, 1'400), "taken") << "those are forgotten";
+}
+
 // ---- The log.
 TEST_F(EnrolledVault, ProvesWhatItWasAsked) {
   vault.evaluate(vault.anna);
@@ -709,12 +986,15 @@ TEST_F(EnrolledVault, ProvesWhatItWasAsked) {
     EXPECT_EQ(parsed.at("index"), item.at("index"));
     actions.push_back(parsed.at("action").get<std::string>() + " " + parsed.at("outcome").get<std::string>());
   }
-  EXPECT_EQ(actions,
-            (std::vector<std::string>{"enrol ok", "deposit ok", "evaluate ok", "release ok", "release unknown"}));
+  EXPECT_EQ(actions, (std::vector<std::string>{"enrol ok", "witness ok", "deposit ok", "evaluate ok", "release ok",
+                                               "release unknown"}));
   EXPECT_EQ(account.at("next"), 0);
   EXPECT_EQ(account.at("secrets"), (Json{{"case", 2}, {"user", 1}}));
+  EXPECT_EQ(account.at("state"), "active");
+  EXPECT_EQ(account.at("threshold"), 2);
+  EXPECT_EQ(vault.account(vault.cards[0]).at("entries"), account.at("entries"));
   EXPECT_EQ(word(at.get("/v1/statement", "?first=0&from=0&to=" + at.to() + "&until=9&vault=" + hex(vault.id),
-                        vault.cards[0])),
+                        SigningKey::random())),
             "401 signature");
 }
 

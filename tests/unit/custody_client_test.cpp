@@ -96,7 +96,6 @@ TEST_F(SharePiles, OneOfOne) {
 }
 
 // ---- With the real service
-constexpr std::string_view kLogName = "log.example.org/office";
 
 class CustodyTalk : public testing::Test {
  protected:
@@ -129,7 +128,7 @@ class CustodyTalk : public testing::Test {
         vault, with, DeviceKey{"office", SigningKey::from_seed(device.seed().clone())}, environment);
   }
   CustodyPolicy policy() const {
-    return {{owner.verify_key()}, NoteVerifier(std::string(kLogName), log_key.verify_key()).encode(), plan};
+    return {{owner.verify_key()}, NoteVerifier(log_name, log_key.verify_key()).encode(), plan};
   }
   CustodyId id(ScopeKind kind, std::string_view name) const { return custody_id(plan.salt, kind, name); }
   SecretName anna() const { return {id(ScopeKind::kUser, "anna"), plan.epoch}; }
@@ -158,6 +157,7 @@ class CustodyTalk : public testing::Test {
   }
 
   const VaultId vault = random_array<16>();
+  const std::string log_name = "casevault/" + to_hex(vault);
   const SigningKey owner = SigningKey::random();
   const SigningKey device = SigningKey::random();
   const SigningKey user = SigningKey::random();
@@ -331,7 +331,7 @@ TEST_F(CustodyTalk, WhatIsDeletedIsGone) {
             }).code,
             Errc::kCustodiansRefused)
       << "all or none";
-  client->delete_user(anna(), owner);
+  client->delete_users({anna()}, owner);
   EXPECT_EQ(thrown_by([&] { client->evaluate(anna(), stretched); }).code, Errc::kWrongPassphrase);
 }
 
@@ -403,7 +403,8 @@ TEST_F(CustodyTalk, LockUnlockDestroy) {
   give(OrderType::kLock);
   auto thrown = thrown_by([&] { client->evaluate(anna(), stretched); });
   EXPECT_EQ(thrown.code, Errc::kCustodiansRefused);
-  EXPECT_EQ(thrown.what, "this vault was locked by an order; it opens again after an unlock order");
+  EXPECT_EQ(thrown.what,
+            "the vault, or this user or case of it, was locked by an order; it opens again after an unlock order");
   EXPECT_THAT(client->standings().front().state, "locked");
   give(OrderType::kUnlock);
   EXPECT_NO_THROW(client->evaluate(anna(), stretched));
@@ -441,7 +442,8 @@ TEST_F(CustodyTalk, OneThatRefusesIsNotThemAll) {
   custodians[1]->kill();
   const auto thrown = thrown_by([&] { client->release({first_case()}); });
   EXPECT_EQ(thrown.code, Errc::kTooFewCustodians);
-  EXPECT_THAT(thrown.what, AllOf(HasSubstr("Riga refuses: this vault was locked"), HasSubstr("Lisboa: nobody")));
+  EXPECT_THAT(thrown.what, AllOf(HasSubstr("Riga refuses: the vault, or this user or case of it, was locked"),
+                                 HasSubstr("Lisboa: nobody")));
 }
 
 TEST_F(CustodyTalk, OrdersArriveAndReceiptsGoBack) {
@@ -542,7 +544,7 @@ class CustodyWitnesses : public CustodyTalk {
   SignedNote head(std::size_t size) {
     MerkleFrontier tree;
     for (std::size_t i = 0; i < size; ++i) tree.append(leaf(i));
-    return sign_checkpoint({std::string(kLogName), size, tree.root(), {}}, log_key);
+    return sign_checkpoint({log_name, size, tree.root(), {}}, log_key);
   }
   std::vector<ByteArray<32>> proof(std::uint64_t from, std::size_t to) {
     if (from == 0 || from > to) return {};
@@ -584,11 +586,17 @@ TEST_F(CustodyWitnesses, MayRememberDifferentSizes) {
   EXPECT_EQ(client->add_checkpoint(0, to(7), head(7).encode()).size(), 3u) << "again";
 }
 
+TEST_F(CustodyWitnesses, KnowOnlyEnrolledMachines) {
+  CustodyClient stranger(vault, plan, DeviceKey{"elsewhere", SigningKey::random()}, environment_of_now());
+  EXPECT_TRUE(stranger.add_checkpoint(0, proof(0, 0), head(3).encode()).empty());
+  EXPECT_EQ(client->add_checkpoint(0, proof(0, 0), head(3).encode()).size(), 3u);
+}
+
 TEST_F(CustodyWitnesses, DoNotCosignAnotherHistory) {
   client->add_checkpoint(0, proof(0, 0), head(4).encode());
   MerkleFrontier other;
   for (std::size_t i = 0; i < 5; ++i) other.append(leaf(i + 1));
-  const auto forked = sign_checkpoint({std::string(kLogName), 5, other.root(), {}}, log_key);
+  const auto forked = sign_checkpoint({log_name, 5, other.root(), {}}, log_key);
   EXPECT_TRUE(client->add_checkpoint(4, proof(4, 5), forked.encode()).empty());
   EXPECT_TRUE(client->add_checkpoint(3, to(3), head(3).encode()).empty()) << "a log that was cut short";
 }
@@ -769,6 +777,8 @@ TEST_F(Liar, StatementsAreOfTheLog) {
                             {"next", 0},
                             {"nonce", std::string(32, '0')},
                             {"secrets", {{"case", 1}, {"user", 1}}},
+                            {"state", "active"},
+                            {"threshold", 2},
                             {"time", 9},
                             {"until", 10},
                             {"vault", std::string(32, '0')}};
@@ -797,6 +807,8 @@ TEST_F(Liar, StatementsAreOfTheLog) {
            {"next", 2},
            {"next", -1},
            {"secrets", nlohmann::json::object()},
+           {"state", "open"},
+           {"threshold", 0},
            {"until", 11},
            {"vault", std::string(32, '1')},
            {"more", 0}}) {

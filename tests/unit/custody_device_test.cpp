@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "tests/support/test_vault.h"
+#include "vault/custody/condemned.h"
 
 namespace casevault {
 namespace {
@@ -113,6 +114,23 @@ TEST_F(DeviceTest, NeedsANameAndAPlace) {
   EXPECT_EQ(code_of([&] { create_device(environment, vault, "a\nb"); }), Errc::kUsage);
   environment.state_folder.clear();
   EXPECT_EQ(code_of([&] { create_device(environment, vault, "office"); }), Errc::kUsage);
+}
+
+TEST_F(DeviceTest, IsCondemnedByANoteBesideIt) {
+  condemn_device(environment, vault);
+  EXPECT_FALSE(fs::exists(file().parent_path())) << "nothing to condemn";
+  create_device(environment, vault, "office");
+  EXPECT_FALSE(is_device_condemned(environment, vault));
+  condemn_device(environment, vault);
+  condemn_device(environment, vault);
+  EXPECT_TRUE(is_device_condemned(environment, vault));
+  EXPECT_FALSE(is_device_condemned(environment, {}));
+  EXPECT_TRUE(load_device(environment, vault)) << "it is still needed";
+  EXPECT_TRUE(remove_condemned_device(environment, vault));
+  EXPECT_FALSE(is_device_condemned(environment, vault));
+  EXPECT_TRUE(fs::is_empty(file().parent_path()));
+  EXPECT_FALSE(remove_condemned_device(environment, vault));
+  EXPECT_FALSE(remove_condemned_device(test::test_environment(), vault)) << "no state folder";
 }
 
 }  // namespace

@@ -213,7 +213,7 @@ struct Listed {
             {"receipts", {to_json(sign_statement(kGuardReceiptDomain, receipt, device))}}};
   }
   std::string body(std::initializer_list<Json> standings) const {
-    return Json{{"orders", Json(standings)}, {"state", "active"}}.dump();
+    return Json{{"next", 0}, {"orders", Json(standings)}, {"silence", 0}, {"state", "active"}}.dump();
   }
 };
 
@@ -243,6 +243,32 @@ TEST(OrdersAnswer, FindsTheOrderThatWaitsForAnotherCard) {
   Json done = less.standing();
   done["done"] = kNow;
   EXPECT_FALSE(OrdersAnswer::parse(less.body({done}), vault_id()).find_waiting(OrderType::kDestroy, {}, kNow));
+}
+
+// Or one that lapses in a minute could be kept in the way of those that others sign.
+TEST(OrdersAnswer, OfOrdersWithAsManySignaturesTheOneThatWaitsLongestIsFound) {
+  for (const bool longer_first : {true, false}) {
+    Listed brief;
+    auto order = Order::parse(brief.order.statement);
+    order.expires_ms = order.issued_ms + 60'000;
+    brief.order = {order.statement(), {}};
+    brief.order.sign(SigningKey::random());
+    Json one = brief.standing();
+    one["receipts"] = Json::array();
+    const Listed longer;
+    const auto answer = longer_first ? OrdersAnswer::parse(longer.body({longer.standing(), one}), vault_id())
+                                     : OrdersAnswer::parse(longer.body({one, longer.standing()}), vault_id());
+    EXPECT_EQ(answer.find_waiting(OrderType::kDestroy, {}, kNow)->signed_order.statement, longer.order.statement);
+    EXPECT_EQ(find_waiting({answer}, OrderType::kDestroy, {}, kNow)->statement, longer.order.statement);
+  }
+}
+
+TEST(OrdersAnswer, PagesAreJoined) {
+  const Listed first, second;
+  auto answer = OrdersAnswer::parse(first.body({first.standing()}), vault_id());
+  answer.join(OrdersAnswer::parse(first.body({first.standing(), second.standing()}), vault_id()));
+  ASSERT_EQ(answer.orders.size(), 2u) << "what moved to a later page meanwhile is there once";
+  EXPECT_EQ(answer.orders[1].signed_order.statement, second.order.statement);
 }
 
 TEST(OrdersAnswer, SignaturesAddUpOverAllCustodians) {
@@ -276,8 +302,10 @@ TEST(OrdersAnswer, ForgedReceiptsAndOrdersOfOthersAreRefused) {
     changed.receipt[key] = key == std::string_view("device") ? std::string(64, 'a') : "x";
     EXPECT_THROW(OrdersAnswer::parse(changed.body({changed.standing()}), vault_id()), Error) << key;
   }
-  EXPECT_THROW(OrdersAnswer::parse(R"({"orders":[],"state":"asleep"})", vault_id()), Error);
-  EXPECT_NO_THROW(OrdersAnswer::parse(R"({"orders":[],"state":"locked"})", vault_id()));
+  EXPECT_THROW(OrdersAnswer::parse(R"({"next":0,"orders":[],"silence":0,"state":"asleep"})", vault_id()), Error);
+  EXPECT_THROW(OrdersAnswer::parse(R"({"orders":[],"silence":0,"state":"locked"})", vault_id()), Error);
+  EXPECT_THROW(OrdersAnswer::parse(R"({"next":0,"orders":[],"state":"locked"})", vault_id()), Error);
+  EXPECT_NO_THROW(OrdersAnswer::parse(R"({"next":0,"orders":[],"silence":7,"state":"locked"})", vault_id()));
 }
 
 }  // namespace

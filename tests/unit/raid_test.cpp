@@ -77,7 +77,8 @@ TEST(RaidSecretPipe, TooLongIsRefused) {
 // Tombstones
 
 TEST(RaidTombstone, ComesBackAndCoversTheHeader) {
-  const Tombstone tombstone{.order = "order-1", .time_ms = 1'700'000'000'000, .place = 77, .finished = true};
+  const Tombstone tombstone{
+      .order = "order-1", .time_ms = 1'700'000'000'000, .device = 2049, .inode = 77, .vault = "00", .finished = true};
   const auto file = encode_tombstone(tombstone, 500);
   EXPECT_EQ(file.size(), 500u);
   EXPECT_EQ(file.back(), std::byte{'\n'});
@@ -85,9 +86,11 @@ TEST(RaidTombstone, ComesBackAndCoversTheHeader) {
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->order, "order-1");
   EXPECT_EQ(parsed->time_ms, tombstone.time_ms);
-  EXPECT_EQ(parsed->place, 77u);
+  EXPECT_EQ(parsed->device, 2049u);
+  EXPECT_EQ(parsed->inode, 77u);
+  EXPECT_EQ(parsed->vault, "00");
   EXPECT_TRUE(parsed->finished);
-  EXPECT_LT(encode_tombstone(tombstone, 0).size(), 200u);
+  EXPECT_LT(encode_tombstone(tombstone, 0).size(), 250u);
 }
 
 TEST(RaidTombstone, HeadersAndNoiseAreNone) {
@@ -97,15 +100,31 @@ TEST(RaidTombstone, HeadersAndNoiseAreNone) {
   EXPECT_FALSE(parse_tombstone(noise(500)));
 }
 
-TEST(RaidTombstone, TornOnesCountFromTheirBeginning) {
-  const auto file = encode_tombstone({.order = "x", .time_ms = 1, .place = 2, .finished = true}, 500);
+TEST(RaidTombstone, TornOnesCountFromTheirBeginningAndSayNothing) {
+  const auto file = encode_tombstone({.order = "x", .time_ms = 1, .device = 3, .inode = 2, .finished = true}, 500);
   constexpr std::size_t kPrefix = 25;
   for (std::size_t size = 0; size < file.size(); ++size) {
     const auto parsed = parse_tombstone(ByteView(file).first(size));
     EXPECT_EQ(parsed.has_value(), size >= kPrefix) << size;
+    if (!parsed) continue;
+    EXPECT_EQ(parsed->inode, 0u) << size;
+    EXPECT_FALSE(parsed->finished) << size;
   }
-  const auto parsed = parse_tombstone(ByteView(file).first(kPrefix));
-  EXPECT_FALSE(parsed->finished) << "destroying begins again";
+}
+
+TEST(RaidTombstone, WhatIsLeftBehindItMakesItTorn) {
+  const auto file = encode_tombstone({.device = 3, .inode = 2}, 500);
+  EXPECT_EQ(parse_tombstone(file)->inode, 2u);
+  for (std::size_t at = 25; at < file.size(); ++at) {
+    auto edited = file;
+    edited[at] ^= std::byte{1};
+    const auto parsed = parse_tombstone(edited);
+    ASSERT_TRUE(parsed) << at;
+    EXPECT_TRUE(parsed->inode == 0 || encode_tombstone(*parsed, edited.size()) == edited) << at;
+  }
+  auto longer = file;
+  longer.push_back(std::byte{' '});
+  EXPECT_EQ(parse_tombstone(longer)->inode, 0u);
 }
 
 // Destroying
@@ -125,6 +144,17 @@ TEST(RaidWipe, TellsOfThreeStagesWhileItGoesOn) {
   EXPECT_THAT(stages, ElementsAre(DestroyStage::kReceived, DestroyStage::kKeysDestroyed, DestroyStage::kRestRemoved));
   EXPECT_THAT(last.not_reached, IsEmpty());
   EXPECT_EQ(code_of([&] { vault.open(); }), Errc::kDestroyed);
+}
+
+TEST(RaidWipe, AFolderThatIsALinkIsNotDestroyed) {
+  const TestVault vault;
+  const auto link = vault.folder() / "link";
+  std::filesystem::create_directory_symlink(vault.path(), link);
+  for (const auto& path : {link, link / ""}) {
+    EXPECT_EQ(code_of([&] { destroy_vault(path, test_environment(), "", {}, AfterDestroying::kNothing); }),
+              Errc::kUsage);
+  }
+  vault.open();
 }
 
 TEST(RaidWipe, AnObserverThatFailsStopsNothing) {

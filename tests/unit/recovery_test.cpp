@@ -193,8 +193,8 @@ TEST(Recovery, WhatWasRecoveredVouchesForItsNewOwnerToPartners) {
   }
   const auto trustees = combine_shares(shares_in(vault.folder() / "sheets", {1, 2}));
   const auto environment = test::test_environment();
-  const auto result = combine_vault({vault.path(), vault.folder() / "again.vault", "olga"}, trustees,
-                                    test::passphrase_of("olga"), environment, kSilent);
+  const auto result = combine_vault({{.source = vault.path().string()}, {}, vault.folder() / "again.vault", "olga"},
+                                    trustees, test::passphrase_of("olga"), environment, kSilent);
   EXPECT_TRUE(result.verification.clean());
   EXPECT_EQ(result.put_out, std::vector<std::string>{"anna"});
   auto olga = Vault::open(vault.folder() / "again.vault", environment).unlock("olga", test::passphrase_of("olga"));

@@ -88,4 +88,22 @@ void set_duress_passphrase(Session& session, const SecretBytes& passphrase, cons
   session.record("user-passphrase", session.user_name());
 }
 
+bool end_duress_passphrase(Session& session, Catalog::Update& update) {
+  if (!update.state().find_user(session.user_id())->spare_slot) return false;
+  update.append(new_statement(session, "slot-spare"), session.identity().signing);
+  session.warn(
+      "custody has changed, so your duress passphrase was taken away and opens nothing any more; set it "
+      "again: casevault user passphrase --duress");
+  return true;
+}
+
+void drop_duress_passphrase(Session& session) {
+  if (!session.state().find_user(session.user_id())->spare_slot) return;
+  const ExclusiveAccess exclusive(session);
+  Catalog::Update update(session.catalog());
+  if (!end_duress_passphrase(session, update)) return;
+  update.commit();
+  tidy_slots(session);
+}
+
 }  // namespace casevault

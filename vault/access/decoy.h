@@ -1,6 +1,7 @@
 #pragma once
 #include <optional>
 
+#include "vault/storage/catalog.h"
 #include "vault/storage/slots.h"
 #include "vault/vault.h"
 
@@ -21,5 +22,12 @@ SlotKey make_spare(const Path& place, const NewVault& choices, const Environment
 /// copied. Without it the decoy is an empty vault. Logged as a change of passphrase.
 /// @throws Error: kUsage (the present passphrase; the prepared vault does not open with it), kTooFewCustodians.
 void set_duress_passphrase(Session& session, const SecretBytes& passphrase, const std::optional<Path>& prepared);
+
+// For when custody changes, which would leave a slot that opens the old way and alarms nobody.
+/// In `update`: the session's user has no duress passphrase any more, and is told. False when there was none. Its slot
+/// is a stale one from then on: tidy_slots overwrites it.
+bool end_duress_passphrase(Session& session, Catalog::Update& update);
+/// The same at once, and overwritten.
+void drop_duress_passphrase(Session& session);
 
 }  // namespace casevault

@@ -5,12 +5,21 @@
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "vault/vault.h"
 
 namespace casevault {
 
 class CustodyClient;
+
+/// Of a decoy: the vault around it, as which it passes.
+struct Around {
+  Header header;
+  std::vector<std::string> checkpoints;  // of its log, as custodians told; none where they were not asked
+};
 
 /// The secrets of an unlocked session and the files they hang on; for the modules of the vault only.
 struct SessionKeys {
@@ -26,6 +35,9 @@ struct SessionKeys {
   StateKey state_key;                                                  // follows from catalog_key
   int exclusive_depth = 0;                                             // ExclusiveAccess may nest
   std::map<std::uint32_t, std::shared_ptr<CustodyClient>> custodians;  // by custody epoch, once they were needed
+  std::optional<Around> around;
+  /// What the vault's header is to whoever unlocked it.
+  const Header& shown_header() const { return around ? around->header : header; }
 };
 
 StateKey state_key_of(const CatalogKey& key, const VaultId& vault);

@@ -12,7 +12,7 @@
 
 namespace casevault {
 
-// What is sealed to the trustees' shares (docs/format.md section 15). All of it opens without a custodian, and all of
+// What is sealed to the trustees' shares (docs/format.md section 16). All of it opens without a custodian, and all of
 // it is named in signed statements: whoever holds enough shares and a copy of the vault needs nothing else.
 
 /// Who the trustees are together: everything follows from the seed that their shares give.

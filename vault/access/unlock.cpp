@@ -30,10 +30,16 @@ bool is_file_or_missing(const Path& path) {
   return !std::filesystem::exists(status) || std::filesystem::is_regular_file(status);
 }
 
+CatalogKey key_of_handover(const HandedOver& handed, const Header& header, const Environment& environment) {
+  if (!handed.is_half) return handed.key.clone();
+  return whole_key(handed, header.vault_id, release_handover_share(header, environment, handed.epoch));
+}
+
 /// The key that the catalogue as it lies there wants: the slot's, or one handed over since. nullopt: this user has
 /// none. A handover whose catalogue never came into place (a crash) is left alone: the file decides.
-std::optional<CatalogAccess> find_catalog_key(const Path& folder, const VaultId& vault, const SlotContents& slot,
-                                              const Identity& identity) {
+std::optional<CatalogAccess> find_catalog_key(const Path& folder, const Header& header, const SlotContents& slot,
+                                              const Identity& identity, const Environment& environment) {
+  const auto& vault = header.vault_id;
   const auto path = folder / "catalog.db";
   if (slot.catalog_epoch > 0 && Catalog::is_keyed_by(path, slot.catalog_key, slot.catalog_epoch, vault)) {
     return CatalogAccess{slot.catalog_key.clone(), slot.catalog_epoch, std::nullopt};
@@ -46,8 +52,8 @@ std::optional<CatalogAccess> find_catalog_key(const Path& folder, const VaultId&
     auto handed = file ? find_handover(vault, *file, identity) : std::nullopt;
     if (!handed || handed->epoch != epoch) continue;
     handed_any = true;
-    if (!Catalog::is_keyed_by(path, handed->key, epoch, vault)) continue;
-    auto key = handed->key.clone();
+    auto key = key_of_handover(*handed, header, environment);
+    if (!Catalog::is_keyed_by(path, key, epoch, vault)) continue;
     return CatalogAccess{std::move(key), epoch, std::move(handed)};
   }
   const bool rotated_without_me = slot.catalog_epoch > 0 && !epochs.empty() && epochs.front() > slot.catalog_epoch;
@@ -202,7 +208,7 @@ std::unique_ptr<SessionParts> open_session(const Path& folder, const Header& hea
   const auto& slot = found.front().contents;
   Identity identity{slot.user, SigningKey::from_seed(slot.signing_seed.clone()),
                     BoxKeyPair::from_secret(slot.box_secret.clone())};
-  auto catalog_access = find_catalog_key(folder, header.vault_id, slot, identity);
+  auto catalog_access = find_catalog_key(folder, header, slot, identity, environment);
   if (!catalog_access) {
     throw Error(Errc::kNotAllowed,
                 slot.catalog_epoch == 0 ? "you were not let in yet" : "you were removed from this vault",
@@ -261,6 +267,7 @@ std::unique_ptr<SessionParts> open_decoy(const Path& folder, const Header& heade
   auto parts = open_session(spare, inner, environment, {access.user, std::move(decoy.contents.spare), 0, std::nullopt},
                             std::move(inner_slots));
   parts->place = folder;
+  parts->keys.around = Around{header, {}};
   parts->alarm = SigningKey::from_seed(std::move(decoy.contents.alarm));
   return parts;
 }
@@ -315,15 +322,17 @@ bool can_wait(const Error& error) {
   return std::ranges::find(kWaiting, error.code()) != kWaiting.end();
 }
 
-/// `own`: how many evaluations this unlocking took itself. Nothing is logged where `in_log` is false.
+/// `own`: how many evaluations this unlocking took itself. In a decoy nothing is logged.
 void confirm_unlocking(Session& session, CustodyClient& custodians, const CustodyId& id, const SigningKey& key,
-                       std::uint64_t own, bool in_log) {
+                       std::uint64_t own) {
   try {
-    const auto tries = custodians.confirm(id, key);
-    if (in_log) check_witnessed(session, tries.checkpoints);
+    auto tries = custodians.confirm(id, key);
+    auto& around = session.keys().around;
+    if (!around && !session.environment().accepts_older) check_witnessed(session, tries.checkpoints);
+    if (around) around->checkpoints = std::move(tries.checkpoints);
     if (tries.unconfirmed <= own) return;
     const auto count = std::to_string(tries.unconfirmed - own);
-    if (in_log) session.record("custody-tries", session.user_name(), count + " failed");
+    if (!around) session.record("custody-tries", session.user_name(), count + " failed");
     session.warn("since your last unlocking somebody tried " + count +
                  " wrong passphrases for your name; was it you? see: casevault audit show");
   } catch (const Error& error) {
@@ -334,16 +343,16 @@ void confirm_unlocking(Session& session, CustodyClient& custodians, const Custod
 
 void confirm_unlocking(Session& session, std::uint32_t custody_epoch, std::uint64_t own) {
   confirm_unlocking(session, custodians_of(session, custody_epoch), own_id(session, custody_epoch),
-                    session.identity().signing, own, true);
+                    session.identity().signing, own);
 }
 
 /// The same message, signed by another key.
-void raise_alarm(Session& session, const Header& header, const SlotAccess& access, const SigningKey& alarm) {
-  const auto* plan = header.custody_of(access.custody_epoch);
+void raise_alarm(Session& session, const SlotAccess& access, const SigningKey& alarm) {
+  const auto* plan = session.keys().shown_header().custody_of(access.custody_epoch);
   if (plan == nullptr) return;
   try {
-    auto custodians = connect(header, *plan, session.environment());
-    confirm_unlocking(session, custodians, custody_id(plan->salt, ScopeKind::kUser, access.user), alarm, 1, false);
+    confirm_unlocking(session, custodians_of(session, plan->epoch),
+                      custody_id(plan->salt, ScopeKind::kUser, access.user), alarm, 1);
   } catch (const Error& error) {
     if (!can_wait(error)) throw;
   }
@@ -379,6 +388,7 @@ SlotAccess find_slot_access(const Path& folder, const Header& header, const Envi
       access.custody_epoch = plan->epoch;
     } catch (const Error& error) {
       if (std::next(plan) != header.custody.rend()) continue;
+      if (access.custody_epoch > 0 && error.code() == Errc::kWrongPassphrase) break;  // the newer ones knew the user
       log_failure(folder, header, environment, user, error.code());
       throw;
     }
@@ -395,11 +405,11 @@ SlotAccess new_slot_key(Session& session, const SecretBytes& passphrase) {
   return access;
 }
 
-void follow_custody(Session& session, const Header& header, SlotAccess& access, const SigningKey* alarm) {
+void follow_custody(Session& session, SlotAccess& access, const SigningKey* alarm) {
   if (!access.stretched) return;
   const auto stretched = std::move(*access.stretched);
   access.stretched.reset();
-  if (alarm != nullptr) return raise_alarm(session, header, access, *alarm);
+  if (alarm != nullptr) return raise_alarm(session, access, *alarm);
   if (access.custody_epoch > 0) confirm_unlocking(session, access.custody_epoch, 1);
   const auto wanted = session.state().custody_epoch();
   if (wanted != access.custody_epoch) {

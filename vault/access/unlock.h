@@ -18,8 +18,8 @@ SlotAccess find_slot_access(const Path& folder, const Header& header, const Envi
 /// After the first session of a passphrase: tells the custodians that it was the right one, logs the tries that were
 /// not, and re-seals the slot where the vault's custody is another than the slot's. Where they cannot be reached the
 /// latter waits for another time, and the session says so.
-/// `alarm`: the key that confirms an unlocking under duress; then `header` is the vault's, the session the decoy's.
-void follow_custody(Session& session, const Header& header, SlotAccess& access, const SigningKey* alarm);
+/// `alarm`: the key that confirms an unlocking under duress; then the session is the decoy's.
+void follow_custody(Session& session, SlotAccess& access, const SigningKey* alarm);
 
 /// The session's user's slot key under a new passphrase, under the custody in force.
 SlotAccess new_slot_key(Session& session, const SecretBytes& passphrase);

@@ -4,6 +4,7 @@
 
 #include "crypto/random.h"
 #include "vault/access/case_access.h"
+#include "vault/access/catalog_rotation.h"
 #include "vault/access/handover.h"
 #include "vault/access/join.h"
 #include "vault/access/role_keys.h"
@@ -22,12 +23,6 @@ namespace {
 
 void require_owner(Session& session, std::string_view action, const std::string& object) {
   if (session.role() != Role::kOwner) session.refuse(action, object, "only an owner of the vault may do this");
-}
-
-RoleKeys own_role_keys(Session& session) {
-  auto keys = open_role_keys(session.catalog(), session.identity());
-  if (!keys) throw Error(Errc::kInternal, "an owner without role keys");
-  return std::move(*keys);
 }
 
 /// Requests of people who are in the vault already were left by a crash; their slots would still open with the
@@ -65,10 +60,11 @@ void certify(Session& session, const PendingJoin& pending, Role role, const Role
   const auto& keys = session.keys();
   Catalog::Update update(session.catalog());
   require_free(update.state(), pending.request.keys.name);
-  auto users = update.state().handover_receivers();
+  auto users = keys_of_active_users(update.state());
   users.push_back(pending.request.keys);
-  const auto handover =
-      encode_handover(keys.header.vault_id, keys.catalog_key, keys.catalog_epoch, session.identity(), users);
+  const auto handover = encode_handover(keys.header.vault_id, keys.catalog_key, keys.catalog_epoch, session.identity(),
+                                        users, update.state().handover_custody() > 0 ? Handing::kHalf : Handing::kWhole,
+                                        update.state().trustees());
   auto statement = new_statement(session, "user");
   statement["user"] = user_to_json(pending.request.keys);
   statement["role"] = to_string(role);
@@ -97,89 +93,6 @@ void certify(Session& session, const PendingJoin& pending, Role role, const Role
 std::int64_t case_number_of(const std::string& object) {
   const auto name = parse_object_name(object.substr(0, object.find_first_of("/ .")));
   return name ? name->case_number : 0;
-}
-
-/// Everything that a rotation of the catalogue key puts into the new catalogue.
-struct NewEpoch {
-  CatalogKey key = CatalogKey::random();
-  std::uint32_t epoch = 0;
-  Header header;
-  std::optional<Bytes> header_file;  // when the audit key changes too
-  Bytes handover;
-};
-
-/// @returns the statement's "role_keys": the new audit key for everyone who reads the log.
-nlohmann::json hand_out_role_keys(Catalog::Update& update, const RoleKeys& role_keys) {
-  auto list = nlohmann::json::array();
-  for (const auto* user : update.state().active_users()) {
-    if (user->role == Role::kMember) continue;
-    update.erase_blob(*user->role_keys);
-    const auto hash = update.put_blob(seal_role_keys(role_keys.clone(user->role == Role::kOwner), user->keys.box));
-    list.push_back({{"user", to_hex(user->keys.id)}, {"key", to_hex(hash)}});
-  }
-  return list;
-}
-
-void append_removal(Session& session, Catalog& target, const User& removed, RoleKeys& role_keys, NewEpoch& next) {
-  const auto& keys = session.keys();
-  Catalog::Update update(target);
-  auto removal = new_statement(session, "remove");
-  removal["user"] = to_hex(removed.keys.id);
-  const auto organisation = update.state().sharing().sealed_keys_of(removed.keys.id);
-  if (organisation) update.erase_blob(*organisation);
-  update.append(removal, session.identity().signing);
-
-  auto statement = new_statement(session, "epoch");
-  statement["epoch"] = next.epoch;
-  statement["header"] = to_hex(update.state().header_hash());
-  statement["role_keys"] = nlohmann::json::array();
-  if (removed.role != Role::kMember) {
-    update.erase_blob(*removed.role_keys);
-    role_keys.audit.push_back(BoxKeyPair::random());
-    next.header.audit_key = role_keys.audit.back().public_key;
-    next.header_file = encode_header(next.header, SigningKey::from_seed(role_keys.root->clone()));
-    statement["header"] = to_hex(update.put_blob(*next.header_file));
-    statement["role_keys"] = hand_out_role_keys(update, role_keys);
-    update.announce_file("vault.json");
-  }
-  next.handover = encode_handover(keys.header.vault_id, next.key, next.epoch, session.identity(),
-                                  update.state().handover_receivers());
-  update.erase_blob(update.state().handover_hash());
-  statement["handover"] = to_hex(update.put_blob(next.handover));
-  update.append(statement, session.identity().signing);
-  if (next.header_file && update.state().recovery())
-    append_recovery_keys(update, author_of(session), role_keys, open_organisation_keys(session, "user-remove"));
-  update.commit();
-}
-
-/// Order: handover durable, then the new catalogue in place (from here on the user is out), then what follows from it.
-/// A crash after that is mended at the next unlock.
-void rotate_catalog(Session& session, const User& removed) {
-  auto& keys = session.keys();
-  auto role_keys = own_role_keys(session);
-  NewEpoch next;
-  next.epoch = keys.catalog_epoch + 1;
-  next.header = keys.header;
-  const auto partial = session.folder() / ("." + to_hex(random_array<8>()) + ".partial");
-  {
-    auto target = session.catalog().copy_to(partial, next.key, next.epoch);
-    append_removal(session, target, removed, role_keys, next);
-  }
-  remove_file(partial.string() + "-journal");
-  replace_file(handover_path(session.folder(), next.epoch), next.handover);
-  replace_by_rename(partial, session.folder() / "catalog.db");
-  reopen_catalog(session, std::move(next.key), next.epoch);
-
-  keys.slots.erase(removed.slot);
-  if (removed.spare_slot) keys.slots.erase(*removed.spare_slot);
-  if (next.header_file) {
-    replace_file(session.folder() / "vault.json", *next.header_file);
-    session.catalog().set_finished("vault.json");
-    keys.header = next.header;
-    reopen_log(session);
-  }
-  remove_file(handover_path(session.folder(), next.epoch - 1));
-  reseal_slot(session, keys.slot_key.clone(), keys.slot_custody);
 }
 
 /// @returns false when nobody of that name asks.
@@ -304,7 +217,7 @@ RemovalReport remove_user(Session& session, const std::string& name, bool even_i
     rotate_catalog(session, removed);
   }
   session.record("user-remove", name);
-  forget_user(session, name);
+  forget_removed_user(session, name);
   renew_policies(session);
   std::vector<std::int64_t> waiting;
   for (const auto& [number, entry] : session.state().cases()) {

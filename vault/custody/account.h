@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "vault/custody/enrolment.h"
+#include "vault/custody/statement.h"
 
 namespace casevault {
 
@@ -11,7 +12,8 @@ struct CustodianStanding {
   std::string place;
   std::string address;
   bool reached = false;
-  std::string state;  // "active", "locked", "destroyed", or why it was not reached; a few plain words
+  std::string state;            // "active", "locked", "destroyed", or why it was not reached; a few plain words
+  std::int64_t silence_ms = 0;  // from when on silence locks the vault there; 0: never, or not known
 };
 
 /// How the vault stands with its custodians.
@@ -27,28 +29,13 @@ struct CustodyAccount {
 /// Asks every custodian. Logged.
 CustodyAccount custody_account(Session& session);
 
-struct StatementEntry {
-  std::int64_t time_ms = 0;  // by the custodian's clock
-  std::string custodian;
-  std::string action;
-  std::string object;  // "C-3", a user's name, or empty
-  std::string device;  // "this machine", or the first 8 hex digits of its key
-  std::string outcome;
-};
+/// When silence locks the vault, should no guard be heard before: where the first of the custodians does.
+/// 0: never, or none was reached. Asks only where there is a lease.
+std::int64_t silence_locks_at(Session& session);
 
-/// What the custodians released in an interval, by their own signed logs.
-struct CustodyStatement {
-  std::vector<StatementEntry> entries;
-  std::vector<std::string> answered;
-  std::vector<std::string> silent;
-  std::size_t cases = 0;
-  /// Cases whose share enough custodians gave out, counting each silent one as if it had.
-  std::vector<std::int64_t> cases_released;
-  /// So many answered that no others could have released anything: more than all less the threshold.
-  bool enough = false;
-};
 /// For owners. Each custodian's account is checked: its signature, and every entry's place in its signed log; that
-/// nothing was left out is its word. Logged. @throws Error{kUsage} without custody.
-CustodyStatement custody_statement(Session& session, std::int64_t from_ms, std::int64_t until_ms);
+/// nothing was left out is its word. Written into `out` as it came, where that is not empty. Logged.
+/// @throws Error{kUsage} without custody.
+CustodyStatement custody_statement(Session& session, std::int64_t from_ms, std::int64_t until_ms, const Path& out = {});
 
 }  // namespace casevault

@@ -23,18 +23,28 @@ struct Refusal {
 };
 
 constexpr std::string_view kEnrolHint = "enrol this machine: casevault custody enroll-device";
+constexpr std::string_view kUnlockHint =
+    "ask the holders of the cards, as agreed; they type: casevault order status --card FILE; then several of them: "
+    "casevault order issue unlock --card FILE";
 constexpr std::array kRefusals{
-    Refusal{"locked", 403, "this vault was locked by an order; it opens again after an unlock order", ""},
+    Refusal{"locked", 403,
+            "the vault, or this user or case of it, was locked by an order; it opens again after an unlock order",
+            kUnlockHint},
     Refusal{
         "silent", 403,
         "this vault locked itself because its machine was silent for too long; it opens again after an unlock order",
-        ""},
+        kUnlockHint},
     Refusal{"destroyed", 403, "this was destroyed by an order, and the custodians have deleted their shares of it", ""},
     Refusal{"burned", 403, "this machine was burned by an order, and is refused for ever",
             "its people go on with another machine: casevault custody enroll-device"},
     Refusal{"tries", 403, "too many wrong passphrases: this user is locked until an unlock order",
             "casevault order issue unlock --user NAME --card FILE --card FILE"},
-    Refusal{"order", 403, "the order is expired, for another vault, or not signed as it must be", ""},
+    Refusal{"order", 403,
+            "the order is expired, signed with a card that was replaced, or about something unknown there", ""},
+    Refusal{
+        "waiting", 403,
+        "an order of this card, of the same kind or four of other kinds, waits for the signatures of others already",
+        "let them sign that one: casevault order status --card FILE"},
     Refusal{"token", 403, "the invitation was used already, or is older than seven days",
             "ask for another one: casevault custodian invite"},
     Refusal{"unsigned", 401, "the custodians do not know this machine", kEnrolHint},
@@ -260,7 +270,10 @@ void require_done(const std::vector<CustodianReport>& reports, std::size_t need,
   const bool impostor = std::ranges::any_of(reports, [](const auto& r) { return r.reach == Reach::kWrongPin; });
   throw Error(
       Errc::kTooFewCustodians, summary(reports, need),
-      impostor ? "where somebody else answers, the connection may be led astray on purpose: try another network" : "");
+      impostor
+          ? "where somebody else answers, the connection may be led astray on purpose: try another network"
+          : "is this machine on the network? Try another one, or Tor: --proxy 127.0.0.1:9050; else telephone those "
+            "who run the custodians named here");
 }
 
 }  // namespace casevault

@@ -96,6 +96,27 @@ void CustodyClient::Parts::deposit(const std::function<nlohmann::json(std::size_
   ask({.request = request, .take = take_done()}, need);
 }
 
+Element CustodyClient::Parts::deal_share(std::string_view kind, const SecretName& name, const Scalar& secret,
+                                         const SigningKey& by) {
+  const auto dealt = deal(kind, "share", name, secret, plan.threshold);
+  const auto fields = [&](std::size_t i) {
+    auto made = deposit_fields();
+    made["put"].push_back(put_object(dealt, all.settings().vault, all.settings().custodians[i]));
+    return made;
+  };
+  deposit(fields, by, plan.threshold);
+  return dealt.scalar.commitment;
+}
+
+void CustodyClient::Parts::delete_all(const std::vector<std::string>& names, const SigningKey& owner) {
+  for (std::size_t begin = 0; begin < names.size(); begin += kMaxDeletes) {
+    auto fields = deposit_fields();
+    const auto end = std::min(begin + kMaxDeletes, names.size());
+    for (std::size_t i = begin; i < end; ++i) fields["delete"].push_back(names[i]);
+    deposit([&](std::size_t) { return fields; }, owner, all.size());
+  }
+}
+
 CustodyClient::CustodyClient(const VaultId& vault, CustodyPlan plan, DeviceKey device, const Environment& environment) {
   AllCustodians all(settings_of(vault, plan), environment);
   parts_ = std::make_unique<Parts>(Parts{std::move(plan), std::move(device), std::move(all)});
@@ -173,30 +194,26 @@ void CustodyClient::deal_user(const UserDeposit& deposit, const SigningKey& by) 
 }
 
 Element CustodyClient::deal_case(const SecretName& name, const Scalar& secret, const SigningKey& by) {
-  const auto& all = parts_->all;
-  const auto dealt = deal("case", "share", name, secret, parts_->plan.threshold);
-  const auto fields = [&](std::size_t i) {
-    auto made = deposit_fields();
-    made["put"].push_back(put_object(dealt, all.settings().vault, all.settings().custodians[i]));
-    return made;
-  };
-  parts_->deposit(fields, by, parts_->plan.threshold);
-  return dealt.scalar.commitment;
+  return parts_->deal_share("case", name, secret, by);
+}
+
+void CustodyClient::deal_handover(const SecretName& name, const Scalar& secret, const SigningKey& owner) {
+  parts_->deal_share("user", name, secret, owner);
 }
 
 void CustodyClient::delete_shares(const std::vector<SecretName>& cases, const SigningKey& owner) {
-  for (std::size_t begin = 0; begin < cases.size(); begin += kMaxDeletes) {
-    auto fields = deposit_fields();
-    const auto end = std::min(begin + kMaxDeletes, cases.size());
-    for (std::size_t i = begin; i < end; ++i) fields["delete"].push_back(deleted(cases[i], "share"));
-    parts_->deposit([&](std::size_t) { return fields; }, owner, parts_->all.size());
-  }
+  std::vector<std::string> names;
+  for (const auto& name : cases) names.push_back(deleted(name, "share"));
+  parts_->delete_all(names, owner);
 }
 
-void CustodyClient::delete_user(const SecretName& name, const SigningKey& owner) {
-  auto fields = deposit_fields();
-  fields["delete"] = {deleted(name, "oprf"), deleted(name, "share")};
-  parts_->deposit([&](std::size_t) { return fields; }, owner, parts_->all.size());
+void CustodyClient::delete_users(const std::vector<SecretName>& users, const SigningKey& owner) {
+  std::vector<std::string> names;
+  for (const auto& name : users) {
+    names.push_back(deleted(name, "oprf"));
+    names.push_back(deleted(name, "share"));
+  }
+  parts_->delete_all(names, owner);
 }
 
 void CustodyClient::set_duress(const SecretName& name, const VerifyKey& duress, const SigningKey& user) {

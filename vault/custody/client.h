@@ -10,6 +10,7 @@
 #include "vault/custody/device.h"
 #include "vault/custody/order.h"
 #include "vault/custody/plan.h"
+#include "vault/custody/statement.h"
 #include "vault/environment.h"
 
 namespace casevault {
@@ -47,21 +48,8 @@ struct TriesReport {
 struct Standing {  // of one custodian, for people
   CustodianAddress custodian;
   bool reached = false;
-  std::string state;  // "active", "locked", "destroyed", or why it was not reached, a few plain words
-};
-
-struct CustodianLogEntry {
-  std::string action;
-  std::int64_t at_ms = 0;
-  std::string device;  // key, hex; may be empty
-  std::optional<CustodyId> id;
-  std::uint64_t index = 0;
-  std::string outcome;
-};
-struct CustodianStatement {
-  CustodianAddress custodian;
-  std::string fault;  // why there is none; empty when there is one, checked
-  std::vector<CustodianLogEntry> entries;
+  std::string state;            // "active", "locked", "destroyed", or why it was not reached, a few plain words
+  std::int64_t silence_ms = 0;  // from when on silence locks the vault there; 0: never, or not known
 };
 
 /// An order that was done at a custodian. Whether its signatures hold is for the receiver to check.
@@ -100,10 +88,12 @@ class CustodyClient {
   void deal_user(const UserDeposit& deposit, const SigningKey& by);
   /// Deals `secret` among the custodians. Returns the commitment.
   Element deal_case(const SecretName& name, const Scalar& secret, const SigningKey& by);
+  /// The half of the catalogue key that custodians hold; by an owner.
+  void deal_handover(const SecretName& name, const Scalar& secret, const SigningKey& owner);
   /// All must take it: else enough may be left to put it together.
   void delete_shares(const std::vector<SecretName>& cases, const SigningKey& owner);
   /// Both types; all must take it.
-  void delete_user(const SecretName& name, const SigningKey& owner);
+  void delete_users(const std::vector<SecretName>& users, const SigningKey& owner);
   /// Signed by the user, about the user's own secrets. All must take it.
   void set_duress(const SecretName& name, const VerifyKey& duress, const SigningKey& user);
 
@@ -133,9 +123,8 @@ class CustodyClient {
 
   /// Never throws for want of custodians, nor do the next two.
   std::vector<Standing> standings();
-  /// What each custodian says that it did for the vault, both ends included; signatures and proofs are checked.
-  /// Only owners are told of alarms.
-  std::vector<CustodianStatement> statements(std::int64_t from_ms, std::int64_t until_ms, const SigningKey& owner);
+  /// ask_for_statements of these custodians.
+  std::vector<CustodianStatement> statements(std::int64_t from_ms, std::int64_t until_ms, const SigningKey& by);
   /// C2SP tlog-witness; cosignature lines by custodian, checked, those that could be had.
   std::vector<std::pair<CustodianAddress, std::string>> add_checkpoint(std::uint64_t old_size,
                                                                        const std::vector<ByteArray<32>>& proof,

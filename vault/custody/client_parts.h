@@ -18,6 +18,10 @@ struct CustodyClient::Parts {
   std::function<void(std::size_t, const std::string&)> take_done() const;
   /// A deposit to each custodian, made by `fields`.
   void deposit(const std::function<nlohmann::json(std::size_t index)>& fields, const SigningKey& by, std::size_t need);
+  /// Of `kind`; a threshold of custodians must take it. Returns the commitment.
+  Element deal_share(std::string_view kind, const SecretName& name, const Scalar& secret, const SigningKey& by);
+  /// Secrets as `POST /v1/secrets` names them, at all of the custodians.
+  void delete_all(const std::vector<std::string>& names, const SigningKey& owner);
 };
 
 }  // namespace casevault

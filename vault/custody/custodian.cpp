@@ -6,6 +6,7 @@
 #include "crypto/error.h"
 #include "crypto/random.h"
 #include "vault/custody/custodian_core.h"
+#include "vault/custody/custodian_reserve.h"
 
 namespace casevault {
 namespace {
@@ -19,13 +20,17 @@ constexpr std::int64_t kMinuteMs = 60'000;
 constexpr std::int64_t kInvitationLifeMs = 7 * 24 * 60 * kMinuteMs;
 constexpr std::string_view kDefaultName = "custodian";
 constexpr std::string_view kWaitPath = "/v1/orders/wait";
+constexpr std::int64_t kLookForSpaceMs = 10'000;
+constexpr std::uint64_t kLeastSpace = 1 << 20;  // bytes besides the reserve, or the disk is as good as full
 
 WireAnswer health(Core&, const Request&) { return {.body = "ok\n", .type = "text/plain", .clock = std::nullopt}; }
 
+enum class OnAFullDisk { kRefused, kTaken };
 struct Endpoint {
   std::string_view method;
   std::string_view path;
   WireAnswer (*function)(Core&, const Request&);
+  OnAFullDisk on_a_full_disk = OnAFullDisk::kRefused;
 };
 constexpr std::array<Endpoint, 15> kEndpoints = {{
     {"POST", "/v1/vaults", custodian::enrol},
@@ -35,14 +40,14 @@ constexpr std::array<Endpoint, 15> kEndpoints = {{
     {"POST", "/v1/evaluate", custodian::evaluate},
     {"POST", "/v1/release", custodian::release},
     {"POST", "/v1/confirm", custodian::confirm},
-    {"POST", "/v1/orders", custodian::take_order},
-    {"GET", "/v1/orders", custodian::show_orders},
-    {"POST", "/v1/receipts", custodian::take_receipt},
-    {"GET", "/v1/statement", custodian::statement},
-    {"GET", "/v1/checkpoint", custodian::checkpoint},
-    {"GET", "/v1/consistency", custodian::consistency},
+    {"POST", "/v1/orders", custodian::take_order, OnAFullDisk::kTaken},
+    {"GET", "/v1/orders", custodian::show_orders, OnAFullDisk::kTaken},
+    {"POST", "/v1/receipts", custodian::take_receipt, OnAFullDisk::kTaken},
+    {"GET", "/v1/statement", custodian::statement, OnAFullDisk::kTaken},
+    {"GET", "/v1/checkpoint", custodian::checkpoint, OnAFullDisk::kTaken},
+    {"GET", "/v1/consistency", custodian::consistency, OnAFullDisk::kTaken},
     {"POST", "/v1/add-checkpoint", custodian::add_checkpoint},
-    {"GET", "/healthz", health},
+    {"GET", "/healthz", health, OnAFullDisk::kTaken},
 }};
 
 void require_shape(const WireRequest& request) {
@@ -74,6 +79,14 @@ void set(Store& store, std::string_view what, const std::string& value) {
   if (!value.empty() && store.text(what) != value) store.set_text(what, value);
 }
 
+void keep(const Path& data, const ServeSettings& settings) {
+  auto store = Store::open(data);
+  set(*store, "name", settings.name);
+  set(*store, "place", settings.place);
+  set(*store, "address", settings.address);
+  store->commit();
+}
+
 Custodian::Identity identity_of(Store& store, const custodian::Keys& keys) {
   const auto pin = store.text("pin");
   if (pin.size() != 32) throw Error(Errc::kDamaged, "store.db: a row is malformed");
@@ -99,31 +112,65 @@ void forgive_absence(Core& core) {
   }
 }
 
+void finish_what_was_torn(Core& core) {
+  for (auto& [id, vault] : core.vaults) core.apply_tombstones(vault);
+}
+
 void start(Core& core) {
   forgive_absence(core);
-  for (auto& [id, vault] : core.vaults) core.apply_tombstones(vault);
+  finish_what_was_torn(core);
   core.store->erase_invitations_before(core.now - kInvitationLifeMs);
-  core.log.append({.action = "start"}, core.now);
+  core.write({.action = "start"});
 }
 
 }  // namespace
 
 struct Custodian::Parts {
-  Parts(File folder_lock, const Path& data, std::int64_t now)
-      : lock(std::move(folder_lock)), core(data, now), identity(identity_of(*core.store, core.keys)) {}
+  Parts(File folder_lock, const Path& folder, std::int64_t now)
+      : lock(std::move(folder_lock)),
+        data(folder),
+        reserve(folder),
+        core(std::make_unique<Core>(Store::open(folder), folder, now)),
+        identity(identity_of(*core->store, core->keys)) {
+    find_space(now);
+  }
 
   File lock;
-  Core core;
+  Path data;
+  custodian::Reserve reserve;
+  std::unique_ptr<Core> core;
+  std::int64_t looked_for_space = 0;  // Unix milliseconds
   Identity identity;
   std::set<VaultId> woken;  // by what is committed
   std::int64_t stored_awake = 0;
   bool broken = false;
 
+  void find_space(std::int64_t now) {
+    looked_for_space = now;
+    core->is_disk_full = !reserve.fill() || free_space(data) < kLeastSpace;
+  }
+  void require_space(std::int64_t now) {
+    if (core->is_disk_full && std::abs(now - looked_for_space) >= kLookForSpaceMs) find_space(now);
+    if (core->is_disk_full) throw no_space();
+  }
+  static Refusal no_space() { return {503, "busy", "the disk is full: only orders are taken", std::nullopt}; }
+  /// Nonces stay taken.
+  void reopen(std::int64_t now) {
+    auto gate = std::move(core->gate);
+    auto key = core->store->key().clone();
+    core.reset();
+    core = std::make_unique<Core>(Store::open(data, std::move(key)), data, now);
+    core->gate = std::move(gate);
+    core->is_disk_full = true;
+    looked_for_space = now;
+    broken = false;
+  }
+
   /// Answers refusals. Any other failure leaves it unknown what is in the store: nothing more is done then.
   template <typename Act>
   auto guarded(std::int64_t now, const Act& act) -> decltype(act()) {
     require(!broken, "this custodian failed before and has to be started again");
-    core.now = now;
+    core->now = now;
     try {
       return act();
     } catch (const Refusal& refusal) {
@@ -148,27 +195,55 @@ Custodian Custodian::open(const Path& data, const ServeSettings& settings, std::
     set(*store, "name", name);
     store->commit();
   }
-  {
-    auto store = Store::open(data);
-    set(*store, "name", settings.name);
-    set(*store, "place", settings.place);
-    set(*store, "address", settings.address);
-    store->commit();
+  try {
+    keep(data, settings);
+  } catch (const Error& error) {
+    if (error.code() != Errc::kNoSpace) throw;
+    custodian::Reserve(data).release();
+    keep(data, settings);
   }
   auto parts = std::make_unique<Parts>(std::move(lock), data, now_ms);
-  start(parts->core);
   Custodian opened(std::move(parts));
-  opened.commit();
+  try {
+    start(*opened.parts_->core);
+    opened.commit();
+  } catch (const Error& error) {
+    if (error.code() != Errc::kNoSpace) throw;
+    opened.undo(now_ms);
+    opened.keep_reserve();
+  }
   return opened;
 }
 
+void Custodian::undo(std::int64_t now_ms) {
+  const auto again = [&] {
+    parts_->reopen(now_ms);
+    finish_what_was_torn(*parts_->core);
+    commit();
+  };
+  try {
+    again();
+  } catch (const Error& error) {
+    if (error.code() != Errc::kNoSpace) throw;
+    spend_reserve();
+    again();
+  }
+}
+
+void Custodian::spend_reserve() { parts_->reserve.release(); }
+void Custodian::keep_reserve() { parts_->reserve.fill(); }
+
+WireAnswer Custodian::no_space() { return custodian::answer_of(Parts::no_space()); }
+
 const Custodian::Identity& Custodian::identity() const { return parts_->identity; }
-const SecretBytes& Custodian::tls_private_key() const { return parts_->core.keys.tls_key; }
+const SecretBytes& Custodian::tls_private_key() const { return parts_->core->keys.tls_key; }
 
 WireAnswer Custodian::handle(const WireRequest& request, const WireSignature* signature, std::int64_t now_ms) {
   return parts_->guarded(now_ms, [&]() -> WireAnswer {
     require_shape(request);
-    return endpoint_of(request).function(parts_->core, {request, signature, now_ms});
+    const auto& endpoint = endpoint_of(request);
+    if (endpoint.on_a_full_disk == OnAFullDisk::kRefused) parts_->require_space(now_ms);
+    return endpoint.function(*parts_->core, {request, signature, now_ms});
   });
 }
 
@@ -178,17 +253,17 @@ Custodian::WaitOrAnswer Custodian::begin_wait(const WireRequest& request, const 
     require_shape(request);
     if (request.method != "GET" || request.path != kWaitPath)
       custodian::refuse(404, "unknown", "there is no such endpoint");
-    return custodian::begin_wait(parts_->core, {request, signature, now_ms});
+    return custodian::begin_wait(*parts_->core, {request, signature, now_ms});
   });
 }
 
 std::optional<WireAnswer> Custodian::poll(const OrderWait& wait, std::int64_t now_ms) {
   return parts_->guarded(now_ms,
-                         [&]() -> std::optional<WireAnswer> { return custodian::orders_after(parts_->core, wait); });
+                         [&]() -> std::optional<WireAnswer> { return custodian::orders_after(*parts_->core, wait); });
 }
 
 WireAnswer Custodian::end_wait(const OrderWait& wait, std::int64_t now_ms) {
-  return parts_->guarded(now_ms, [&]() -> WireAnswer { return custodian::no_orders(parts_->core, wait); });
+  return parts_->guarded(now_ms, [&]() -> WireAnswer { return custodian::no_orders(*parts_->core, wait); });
 }
 
 std::vector<VaultId> Custodian::take_woken() {
@@ -198,17 +273,17 @@ std::vector<VaultId> Custodian::take_woken() {
 }
 
 void Custodian::tick(std::int64_t now_ms) {
-  auto& core = parts_->core;
+  auto& core = *parts_->core;
   parts_->guarded(now_ms, [&]() -> WireAnswer {
     for (auto& [id, vault] : core.vaults) core.look_at_lease(vault);
     const bool is_noted = now_ms >= parts_->stored_awake && now_ms - parts_->stored_awake < kMinuteMs;
-    if (!is_noted) core.store->put_head(core.log.head(), now_ms);
+    if (!is_noted && !core.is_disk_full) core.store->put_head(core.log.head(), now_ms);
     return {};
   });
 }
 
 void Custodian::commit() {
-  auto& core = parts_->core;
+  auto& core = *parts_->core;
   parts_->guarded(core.now, [&]() -> WireAnswer {
     if (core.store->has_changes()) {
       core.store->put_head(core.log.head(), core.now);

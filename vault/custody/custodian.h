@@ -35,7 +35,7 @@ struct OrderWait {
 
 /// A custodian's rules and what it keeps, apart from sockets: one thread, no waiting, time comes in as an argument.
 /// Everything that `handle` does is in memory and in one open transaction until `commit`; an answer may leave only
-/// after the commit that follows it. After a failed commit the object is unusable: end the process, start again.
+/// after the commit that follows it. After a failed commit the object is unusable, but for `undo`.
 class Custodian {
  public:
   struct Identity {
@@ -79,6 +79,14 @@ class Custodian {
 
   /// Everything handled so far is on the disk when this returns. @throws Error
   void commit();
+
+  /// After any of these threw kNoSpace: undoes what was not committed. From then on all but orders are refused
+  /// (`no_space`), until there is space again. @throws Error
+  void undo(std::int64_t now_ms);
+  /// Space was kept for orders: gives it away, for the next one; and takes what is left of it back.
+  void spend_reserve();
+  void keep_reserve();
+  static WireAnswer no_space();
 
  private:
   struct Parts;

@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::size_t kMaxEntries = 500;                     // a page
 constexpr std::size_t kPageRoom = kMaxWireBody - 4 * 1'024;  // bytes for entries in the answer
-constexpr std::array<std::string_view, 2> kForOwners = {"{\"action\":\"calm\",", "{\"action\":\"duress\","};
+constexpr std::string_view kLogOrigin = "casevault/";        // then the vault id
+constexpr std::array<std::string_view, 2> kAlarms = {"{\"action\":\"calm\",", "{\"action\":\"duress\","};
 
 struct Interval {
   VerifyKey to;
@@ -40,8 +41,8 @@ nlohmann::json hashes(const std::vector<TreeHash>& proof) {
   return list;
 }
 
-bool is_for_owners(std::string_view entry) {
-  return std::ranges::any_of(kForOwners, [&](std::string_view start) { return entry.starts_with(start); });
+bool is_alarm(std::string_view entry) {
+  return std::ranges::any_of(kAlarms, [&](std::string_view start) { return entry.starts_with(start); });
 }
 
 struct Page {
@@ -49,17 +50,19 @@ struct Page {
   std::uint64_t next = 0;
 };
 
-// The alarm is for owners: a device may be in the hands of whoever caused it.
-Page page_of(Core& core, const Interval& interval, bool with_alarms) {
+// The alarm is for owners and cards: a device may be in the hands of whoever caused it.
+Page page_of(Core& core, const VaultKey& vault, const Interval& interval, bool with_alarms) {
   Page page;
   std::size_t size = 0;
-  for (const auto& [index, entry] :
-       core.store->log_of(interval.vault, interval.from, interval.until, interval.first, kMaxEntries + 1)) {
-    if (!with_alarms && is_for_owners(entry)) continue;
+  const auto rows = core.store->log_of(vault, interval.from, interval.until, interval.first, kMaxEntries + 1);
+  if (rows.size() > kMaxEntries) page.next = rows.back().index;
+  for (const auto& [index, entry] : rows) {
+    if (index == page.next) break;
+    if (!with_alarms && is_alarm(entry)) continue;
     const nlohmann::json item = {
         {"entry", entry}, {"index", index}, {"proof", hashes(core.log.prove_inclusion(index, entry))}};
     size += nlohmann::json(item.dump()).dump().size();  // it stands in a statement, which is a string
-    if (page.entries.size() == kMaxEntries || size > kPageRoom) {
+    if (size > kPageRoom) {
       page.next = index;
       break;
     }
@@ -68,34 +71,32 @@ Page page_of(Core& core, const Interval& interval, bool with_alarms) {
   return page;
 }
 
+// Cards too: after a raid, and after a destruction for ever, nobody else may be left to ask.
+bool may_see_alarms(const Vault& vault, const VerifyKey& key) { return is_owner(vault, key) || is_card(vault, key); }
+
 bool may_see_account(const Vault& vault, const VerifyKey& key) {
   const auto* device = find_device(vault.devices, key);
-  return is_owner(vault, key) || (device != nullptr && device->burned_by == 0);
+  return may_see_alarms(vault, key) || (device != nullptr && device->burned_by == 0);
 }
 
-/// A log that this custodian witnesses, and what the request says of it.
-struct Witnessed {
-  NoteVerifier log;
-  Checkpoint checkpoint;
-};
+/// The vault that a log is of, by its origin: casevault/<vault id>. 404 for any other.
+VaultId vault_of_log(const std::string& origin) {
+  const auto id = origin.starts_with(kLogOrigin) ? array_from_hex<16>(origin.substr(kLogOrigin.size())) : std::nullopt;
+  if (!id) refuse(404, "unknown", "this is no log of a vault");
+  return *id;
+}
 
-// Of the logs with this origin, the one that signed the note: 404 when there is none of that origin, 403 when none of
-// them signed.
-Witnessed require_known_log(const Core& core, const WitnessRequest& request) {
-  const auto start = request.unverified_checkpoint().origin + "+";
-  bool is_known = false;
-  for (const auto& [id, vault] : core.vaults) {
-    if (vault.state == State::kDestroyed || !vault.policy.log.starts_with(start)) continue;
-    const auto log = NoteVerifier::parse(vault.policy.log);
-    is_known = true;
-    try {
-      if (const auto checkpoint = verify_checkpoint(request.note(), log)) return {log, *checkpoint};
-    } catch (const Error& error) {
-      if (error.code() != Errc::kDamaged) throw;  // a wrong signature: perhaps of the next one
-    }
+/// What the vault's log says of itself: 404 when the vault has no such log, 403 when another key signed.
+Checkpoint require_checkpoint(const Vault& vault, const WitnessRequest& request) {
+  if (!vault.policy.log.starts_with(request.unverified_checkpoint().origin + "+"))
+    refuse(404, "unknown", "the vault has no such log");
+  try {
+    const auto checkpoint = verify_checkpoint(request.note(), NoteVerifier::parse(vault.policy.log));
+    if (checkpoint) return *checkpoint;
+  } catch (const Error& error) {
+    if (error.code() != Errc::kDamaged) throw;
   }
-  if (!is_known) refuse(404, "unknown", "no vault here has this log");
-  refuse(403, "signature", "the checkpoint is not signed by its log");
+  refuse(403, "signature", "the checkpoint is not signed by the key of the vault's log that is in force");
 }
 
 WireAnswer known_size(std::uint64_t size) {
@@ -116,16 +117,14 @@ std::string signed_by_log_alone(const SignedNote& note, const NoteVerifier& log)
   throw Error(Errc::kInternal, "a note that its log signed has no signature of it");
 }
 
-void remember(Core& core, const Witnessed& witnessed, const SignedNote& note) {
-  const LogHead head{witnessed.checkpoint.size, witnessed.checkpoint.root};
-  core.store->put_witnessed(witnessed.log.encode(), {head, signed_by_log_alone(note, witnessed.log)});
-  for (const auto& [id, vault] : core.vaults) {
-    if (vault.policy.log != witnessed.log.encode() || vault.state == State::kDestroyed) continue;
-    core.log.append({.action = "witness",
-                     .vault = id,
-                     .detail = "root=" + to_hex(head.root) + " size=" + std::to_string(head.size)},
-                    core.now);
-  }
+void remember(Core& core, const Vault& vault, const VerifyKey& device, const Checkpoint& checkpoint,
+              const SignedNote& note) {
+  const auto text = signed_by_log_alone(note, NoteVerifier::parse(vault.policy.log));
+  core.store->put_witnessed(vault, {{checkpoint.size, checkpoint.root}, text});
+  core.write({.action = "witness",
+              .vault = vault.name(),
+              .device = device,
+              .detail = "root=" + to_hex(checkpoint.root) + " size=" + std::to_string(checkpoint.size)});
 }
 
 }  // namespace
@@ -134,11 +133,10 @@ WireAnswer statement(Core& core, const Request& request) {
   const auto signer = core.signer(request);
   const auto ask = parsed([&] { return parse_interval(request.wire.query); });
   core.require_to(ask.to);
-  const auto& vault = core.vault(ask.vault);
-  if (!may_see_account(vault, signer.key))
-    refuse(401, "signature", "the request is signed by no owner or device of this vault");
-  core.gate.take_nonce(signer, core.now / 1000);
-  auto page = page_of(core, ask, is_owner(vault, signer.key));
+  const auto& vault = core.vault(ask.vault, signer.key, may_see_account);
+  core.gate.take_nonce(vault.key, signer, core.now / 1000);
+  const bool with_alarms = may_see_alarms(vault, signer.key);
+  auto page = page_of(core, vault.key, ask, with_alarms);
   return answer_of(to_json(signed_by(
       core, kStatementDomain,
       {{"checkpoint", core.log.checkpoint()},
@@ -148,6 +146,8 @@ WireAnswer statement(Core& core, const Request& request) {
        {"kind", "statement"},
        {"next", page.next},
        {"secrets", {{"case", count_scopes(vault, ScopeKind::kCase)}, {"user", count_scopes(vault, ScopeKind::kUser)}}},
+       {"state", to_string(with_alarms ? vault.state : state_for_device(vault))},
+       {"threshold", vault.policy.threshold},
        {"time", core.now},
        {"until", ask.until},
        {"vault", to_hex(vault.id)}})));
@@ -170,15 +170,23 @@ WireAnswer consistency(Core& core, const Request& request) {
 }
 
 WireAnswer add_checkpoint(Core& core, const Request& request) {
+  const auto signer = core.signer(request);
   const auto ask = parsed([&] { return WitnessRequest::parse(request.wire.body); });
-  const auto witnessed = require_known_log(core, ask);
-  const auto known = core.store->witnessed(witnessed.log.encode()).value_or(Store::Witnessed{}).head;
-  const auto& checkpoint = witnessed.checkpoint;
+  const auto id = vault_of_log(ask.unverified_checkpoint().origin);
+  auto& vault = core.vault_for_device(signer, core.keys.sign.verify_key(), id);
+  const auto checkpoint = require_checkpoint(vault, ask);
+  const auto known = core.store->witnessed(vault).value_or(Store::Witnessed{}).head;
+  // Where duress has locked the vault, the decoy brings the newest note once more, as the vault itself would.
+  const bool is_covered = state_for_device(vault) == State::kActive && checkpoint.size == known.size;
+  if (!is_covered) {
+    core.logged_refusal({.action = "witness", .vault = vault.name(), .device = signer.key},
+                        [&] { require_open(vault, std::nullopt); });
+  }
   if (ask.old_size() != known.size) return known_size(known.size);
   if (known.size != 0 && checkpoint.size == known.size && checkpoint.root != known.root)
     refuse(409, "conflict", "a tree of this size with another root was cosigned already");
   if (!ask.is_consistent_with(known.root)) refuse(422, "malformed", "the proof is wrong");
-  if (checkpoint.size > known.size) remember(core, witnessed, ask.note());
+  if (checkpoint.size > known.size) remember(core, vault, signer.key, checkpoint, ask.note());
   return cosigned(core, checkpoint);
 }
 

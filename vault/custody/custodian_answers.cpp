@@ -22,7 +22,7 @@ Scope& require_secret(Vault& vault, const CustodyId& id, const SecretName& name)
 }
 
 Scalar scalar_of(Core& core, const Vault& vault, const CustodyId& id, const SecretName& name) {
-  auto scalar = core.store->scalar(vault.id, id, name);
+  auto scalar = core.store->scalar(vault.key, id, name);
   if (!scalar) throw Error(Errc::kDamaged, "store.db: a secret is missing");
   return *std::move(scalar);
 }
@@ -45,13 +45,13 @@ nlohmann::json released(Core& core, Vault& vault, const CheckedSignature& signer
                         const std::pair<CustodyId, std::uint32_t>& secret) {
   nlohmann::json item = {{"id", to_hex(secret.first)}, {"version", secret.second}};
   LogEntry entry{.action = "release",
-                 .vault = vault.id,
+                 .vault = vault.name(),
                  .device = signer.key,
                  .id = secret.first,
                  .detail = "version=" + std::to_string(secret.second)};
   try {
     item["sealed"] = release_one(core, vault, ask.box, secret.first, secret.second);
-    core.log.append(entry, core.now);
+    core.write(entry);
   } catch (const Refusal& refusal) {
     if (refusal.status == 400) throw;
     item["error"] = refusal.word;
@@ -63,12 +63,12 @@ nlohmann::json released(Core& core, Vault& vault, const CheckedSignature& signer
 std::uint32_t evaluate_one(Core& core, Vault& vault, const EvaluateRequest& ask) {
   auto& scope = require_secret(vault, ask.id, {SecretType::kOprf, ask.version});
   count_try(scope, core.now);
-  core.store->put_scope(vault.id, ask.id, scope);
+  core.store->put_scope(vault.key, ask.id, scope);
   return scope.tries;
 }
 
 WireAnswer answer_to(Core& core, const Vault& vault, const Confirmation& confirmation) {
-  const auto witnessed = core.store->witnessed(vault.policy.log);
+  const auto witnessed = core.store->witnessed(vault);
   return answer_of({{"checkpoint", witnessed ? witnessed->note : ""},
                     {"since", confirmation.since},
                     {"time", confirmation.answered},
@@ -78,12 +78,11 @@ WireAnswer answer_to(Core& core, const Vault& vault, const Confirmation& confirm
 // After every confirmation comes an entry that devices are not shown: whoever holds one can see neither from the number
 // of entries nor from their hashes (hence random bytes) which of the two it is.
 void log_calm_or_duress(Core& core, const Vault& vault, const VerifyKey& device, const CustodyId& user, bool duress) {
-  core.log.append({.action = duress ? "duress" : "calm",
-                   .vault = vault.id,
-                   .device = device,
-                   .id = user,
-                   .detail = to_hex(random_array<16>())},
-                  core.now);
+  core.write({.action = duress ? "duress" : "calm",
+              .vault = vault.name(),
+              .device = device,
+              .id = user,
+              .detail = to_hex(random_array<16>())});
 }
 
 }  // namespace
@@ -93,14 +92,14 @@ WireAnswer evaluate(Core& core, const Request& request) {
   const auto ask = parsed([&] { return parse_evaluate(request.wire.body); });
   auto& vault = core.vault_for_device(signer, ask.to, ask.vault);
   LogEntry entry{.action = "evaluate",
-                 .vault = vault.id,
+                 .vault = vault.name(),
                  .device = signer.key,
                  .id = ask.id,
                  .detail = "version=" + std::to_string(ask.version)};
   const auto tries = core.logged_refusal(entry, [&] { return evaluate_one(core, vault, ask); });
   const auto element = oprf_evaluate(scalar_of(core, vault, ask.id, {SecretType::kOprf, ask.version}), ask.element);
   entry.detail = "tries=" + std::to_string(tries) + " " + entry.detail;
-  core.log.append(entry, core.now);
+  core.write(entry);
   return answer_of({{"element", to_hex(element.bytes)}, {"index", vault.policy.index}, {"tries", tries}});
 }
 
@@ -108,7 +107,7 @@ WireAnswer release(Core& core, const Request& request) {
   const auto signer = core.signer(request);
   const auto ask = parsed([&] { return parse_release(request.wire.body); });
   auto& vault = core.vault_for_device(signer, ask.to, ask.vault);
-  core.logged_refusal({.action = "release", .vault = vault.id, .device = signer.key},
+  core.logged_refusal({.action = "release", .vault = vault.name(), .device = signer.key},
                       [&] { require_open(vault, vault.duress_user); });
   auto list = nlohmann::json::array();
   for (const auto& secret : ask.secrets) list.push_back(released(core, vault, signer, ask, secret));
@@ -129,13 +128,12 @@ WireAnswer confirm(Core& core, const Request& request) {
   if (!require_newer(scope.confirmed.stamp, ask.by.stamp, core.now)) return answer_to(core, vault, scope.confirmed);
 
   take_confirmation(scope, ask.by.stamp, core.now);
-  core.store->put_scope(vault.id, ask.id, scope);
-  core.log.append({.action = "confirm",
-                   .vault = vault.id,
-                   .device = signer.key,
-                   .id = ask.id,
-                   .detail = "unconfirmed=" + std::to_string(scope.confirmed.unconfirmed)},
-                  core.now);
+  core.store->put_scope(vault.key, ask.id, scope);
+  core.write({.action = "confirm",
+              .vault = vault.name(),
+              .device = signer.key,
+              .id = ask.id,
+              .detail = "unconfirmed=" + std::to_string(scope.confirmed.unconfirmed)});
   if (by == Confirmed::kByDuress) lock_for_duress(vault, ask.id);
   log_calm_or_duress(core, vault, signer.key, ask.id, by == Confirmed::kByDuress);
   core.store->put_vault(vault);

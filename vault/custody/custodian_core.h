@@ -22,8 +22,8 @@ struct Request {
 /// What a custodian is made of, and the steps that its endpoints have in common. What is in memory and what is in the
 /// store's open transaction always say the same, except between the lines of one function.
 struct Core {
-  /// @pre Store::is_there(data), and nobody else serves it.
-  Core(const Path& data, std::int64_t now);
+  /// @pre nobody else serves it.
+  Core(std::unique_ptr<Store> store, const Path& data, std::int64_t now);
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
@@ -35,12 +35,19 @@ struct Core {
   Vaults vaults;
   std::set<VaultId> news;  // vaults with orders done since the last commit
   std::int64_t now;        // of the last request
+  bool is_disk_full = false;
 
   // ---- Who asks, for what. They throw Refusal.
   CheckedSignature signer(const Request& request) const;
   void require_to(const VerifyKey& to) const;
-  /// 404 when it is not known. Looks at its lease.
-  Vault& vault(const VaultId& id);
+  /// The vault of this id that is theirs who signed with `key`, by what it knows of them. 401 when there is one, but it
+  /// is of others, 403 when it was destroyed, 404 when there is none.
+  using IsTheirs = bool (*)(const Vault& vault, const VerifyKey& key);
+  Vault& find_vault(const VaultId& id, const VerifyKey& key, IsTheirs is_theirs);
+  /// The same, and looks at its lease.
+  Vault& vault(const VaultId& id, const VerifyKey& key, IsTheirs is_theirs);
+  /// 409 where a key is a device or card of another vault of the same id: it would be nobody's.
+  void require_unclaimed(const Vault* vault, const VaultId& id, const std::vector<VerifyKey>& keys);
   /// The vault, for one of its devices, whose nonce is taken.
   Vault& vault_for_device(const CheckedSignature& signer, const VerifyKey& to, const VaultId& id);
 
@@ -55,6 +62,8 @@ struct Core {
   void apply_tombstones(Vault& vault);
 
   // ---- The log.
+  /// Appends to it; counts for the vault and the device that it is about.
+  void write(const LogEntry& entry);
   /// Does it; a refusal of it by a status of 403 becomes an entry. A few for each vault and hour, so that nobody fills
   /// the disk.
   template <typename Act>
@@ -74,8 +83,11 @@ struct Core {
     std::int64_t hour = 0;
     std::size_t count = 0;
   };
-  std::map<VaultId, Refusals> refusals_;
+  std::map<VaultKey, Refusals> refusals_;
 };
+
+/// Also one that was burned.
+bool has_device(const Vault& vault, const VerifyKey& key);
 
 WireAnswer answer_of(const nlohmann::json& body);
 WireAnswer answer_of(const Refusal& refusal);

@@ -1,3 +1,7 @@
+#include <algorithm>
+
+#include "crypto/encoding.h"
+#include "crypto/random.h"
 #include "vault/custody/custodian_core.h"
 #include "vault/storage/json.h"
 
@@ -57,44 +61,82 @@ bool require_next_policy(const Core& core, const Vault& vault, const WireStateme
   return true;
 }
 
-// A sign of life too: a lease begins now.
-void set_policy(Vault& vault, const WireStatement& text, const Policy& policy, std::int64_t now) {
-  vault.seen = now;
+// What waited for cards that are no more is over.
+void void_orders(Core& core, Vault& vault, const Policy& policy) {
+  for (const auto& hash : voided_orders(vault, policy)) {
+    vault.orders.erase(hash);
+    core.store->erase_order(vault.key, hash);
+    core.write({.action = "order", .vault = vault.name(), .detail = "order=" + to_hex(hash), .outcome = "void"});
+  }
+}
+
+// A sign of life too: a lease begins now. What is witnessed is witnessed of one key: of a new one it begins anew.
+void set_policy(Core& core, Vault& vault, const WireStatement& text, const Policy& policy, std::string_view action,
+                const VerifyKey& device) {
+  const bool is_new_log = policy.log != vault.policy.log;
+  vault.seen = core.now;
   vault.policy_text = text;
   vault.policy = policy;
+  core.write({.action = action, .vault = vault.name(), .device = device, .detail = detail_of(policy)});
+  if (!is_new_log) return;
+  core.write({.action = "witness",
+              .vault = vault.name(),
+              .device = device,
+              .detail = "log=" + to_hex(sha256(as_bytes(policy.log)))});
 }
 
 void require_new_vault(const Core& core, const EnrolRequest& ask) {
-  if (core.tombstones.is_destroyed(ask.policy.vault)) refuse(403, "destroyed", "this vault was destroyed by an order");
-  for (const auto& [at, statement, terms, signatures, key] : core.tombstones.all()) {
-    const bool is_burned = key && (terms.id == ask.device.id || *key == ask.device.key);
-    if (terms.vault == ask.policy.vault && is_burned) refuse(403, "burned", "this device was burned by an order");
+  for (const auto& tombstone : core.tombstones.all()) {
+    if (!tombstone.is_about(ask.policy.vault, ask.policy_text.by, ask.policy.owners)) continue;
+    const auto& terms = tombstone.terms;
+    if (terms.type == OrderType::kDestroy && !terms.kind)
+      refuse(403, "destroyed", "this vault was destroyed by an order");
+    if (tombstone.key && (terms.id == ask.device.id || *tombstone.key == ask.device.key))
+      refuse(403, "burned", "this device was burned by an order");
   }
   require_newer({}, ask.policy.stamp, core.now);
 }
 
 // A vault that was restored without its past may have lost users, cases or devices for ever.
 Vault& make_vault(Core& core, const EnrolRequest& ask) {
-  auto& vault = core.vaults[ask.policy.vault];
+  const auto key = random_array<16>();
+  auto& vault = core.vaults[{ask.policy.vault, key}];
   vault.id = ask.policy.vault;
-  set_policy(vault, ask.policy_text, ask.policy, core.now);
+  vault.key = key;
+  vault.policy_text = ask.policy_text;
+  vault.policy = ask.policy;
+  vault.policy.log.clear();
   core.store->put_vault(vault);
   core.apply_tombstones(vault);
   return vault;
 }
 
-/// The present vault where there is one, checked; nullptr for a new one, checked too.
+// Enrolled by the same people: one of its owners asks, and names the one whose policy is in force.
+bool is_theirs(const Vault& vault, const EnrolRequest& ask) {
+  const auto& owners = ask.policy.owners;
+  return is_owner(vault, ask.policy_text.by) && std::ranges::find(owners, vault.policy_text.by) != owners.end();
+}
+
+/// The present vault where there is one, checked; nullptr for a new one, checked too: another of the same id may be
+/// here.
 Vault* find_for_enrolment(Core& core, const EnrolRequest& ask) {
-  if (!core.vaults.contains(ask.policy.vault)) {
+  Vault* present = nullptr;
+  for (auto* vault : vaults_named(core.vaults, ask.policy.vault)) {
+    if (is_theirs(*vault, ask)) present = vault;
+  }
+  auto keys = ask.policy.cards;
+  keys.push_back(ask.device.key);
+  if (present == nullptr) {
     require_new_vault(core, ask);
+    core.require_unclaimed(nullptr, ask.policy.vault, keys);
     return nullptr;
   }
-  auto& vault = core.vault(ask.policy.vault);
-  require_open(vault, std::nullopt);
-  if (!is_owner(vault, ask.policy_text.by)) refuse(409, "conflict", "this vault is enrolled already");
-  require_next_policy(core, vault, ask.policy_text, ask.policy);
-  require_new_device(vault.devices, ask.device.id, ask.device.key);
-  return &vault;
+  core.look_at_lease(*present);
+  require_open(*present, std::nullopt);
+  require_next_policy(core, *present, ask.policy_text, ask.policy);
+  require_new_device(present->devices, ask.device.id, ask.device.key);
+  core.require_unclaimed(present, ask.policy.vault, keys);
+  return present;
 }
 
 /// The devices after a change; throws Refusal where it is not allowed.
@@ -112,18 +154,38 @@ Devices changed_devices(const Vault& vault, const DeviceChange& change) {
 
 void store_devices(Core& core, Vault& vault, Devices devices) {
   for (const auto& [id, device] : vault.devices) {
-    if (!devices.contains(id)) core.store->erase_device(vault.id, id);
+    if (!devices.contains(id)) core.store->erase_device(vault.key, id);
   }
-  for (const auto& [id, device] : devices) core.store->put_device(vault.id, device);
+  for (const auto& [id, device] : devices) core.store->put_device(vault.key, device);
   vault.devices = std::move(devices);
 }
 
-std::optional<Devices> require_device_change(const Core& core, const Vault& vault, const DeviceChange& change) {
+std::optional<Devices> require_device_change(Core& core, const Vault& vault, const DeviceChange& change) {
   core.require_to(change.to);
   if (change.vault != vault.id) refuse(400, "malformed", "the statement is about another vault");
   require_owner(vault, change.by.by);
   if (!require_newer(vault.devices_stamp, change.by.stamp, core.now)) return std::nullopt;
+  std::vector<VerifyKey> keys;
+  for (const auto& device : change.add) keys.push_back(device.key);
+  core.require_unclaimed(&vault, vault.id, keys);
   return changed_devices(vault, change);
+}
+
+// By a token, which is of no vault: where there are several of this id, an owner has to add the device.
+Vault& vault_for_new_device(Core& core, const VaultId& id) {
+  const auto named = vaults_named(core.vaults, id);
+  std::vector<Vault*> open;
+  std::ranges::copy_if(named, std::back_inserter(open),
+                       [](const Vault* vault) { return vault->state != State::kDestroyed; });
+  if (open.size() > 1)
+    refuse(409, "conflict", "more than one vault of this id is here: an owner has to add the device");
+  if (!open.empty()) {
+    core.look_at_lease(*open.front());
+    return *open.front();
+  }
+  if (!named.empty() || core.tombstones.is_destroyed(id))
+    refuse(403, "destroyed", "this vault was destroyed by an order");
+  refuse(404, "unknown", "this vault is not known here");
 }
 
 }  // namespace
@@ -136,16 +198,15 @@ WireAnswer enrol(Core& core, const Request& request) {
   require_policy_for_me(core, ask.policy_text, ask.policy);
   const auto token = require_token(core, ask.token, use_of(ask));
   auto* present = find_for_enrolment(core, ask);
-  core.gate.take_nonce(signer, core.now / 1000);
+  core.gate.take_nonce(to_array<16>(token.hash), signer, core.now / 1000);
   if (token.used != 0) return done_at(ask.policy.vault, token.used);
 
   auto& vault = present != nullptr ? *present : make_vault(core, ask);
-  set_policy(vault, ask.policy_text, ask.policy, core.now);
+  void_orders(core, vault, ask.policy);
+  set_policy(core, vault, ask.policy_text, ask.policy, "enrol", signer.key);
   core.store->put_vault(vault);
   core.add_device(vault, {ask.device.id, ask.device.key, 0});
   core.store->use_invitation(token.hash, token.use, core.now);
-  core.log.append({.action = "enrol", .vault = vault.id, .device = signer.key, .detail = detail_of(vault.policy)},
-                  core.now);
   return done_at(vault.id, core.now);
 }
 
@@ -159,23 +220,22 @@ WireAnswer change_policy(Core& core, const Request& request) {
     core.require_to(ask.policy->second.to);
     if (ask.policy->second.vault != vault.id) refuse(400, "malformed", "the policy is about another vault");
     new_policy = require_next_policy(core, vault, ask.policy->first, ask.policy->second);
+    core.require_unclaimed(&vault, vault.id, ask.policy->second.cards);
   }
   auto devices = ask.devices ? require_device_change(core, vault, *ask.devices) : std::nullopt;
 
   if (new_policy) {
-    set_policy(vault, ask.policy->first, ask.policy->second, core.now);
-    core.log.append({.action = "policy", .vault = vault.id, .device = signer.key, .detail = detail_of(vault.policy)},
-                    core.now);
+    void_orders(core, vault, ask.policy->second);
+    set_policy(core, vault, ask.policy->first, ask.policy->second, "policy", signer.key);
   }
   if (devices) {
     store_devices(core, vault, *std::move(devices));
     vault.devices_stamp = ask.devices->by.stamp;
-    core.log.append({.action = "device",
-                     .vault = vault.id,
-                     .device = signer.key,
-                     .detail = "added=" + std::to_string(ask.devices->add.size()) +
-                               " removed=" + std::to_string(ask.devices->remove.size())},
-                    core.now);
+    core.write({.action = "device",
+                .vault = vault.name(),
+                .device = signer.key,
+                .detail = "added=" + std::to_string(ask.devices->add.size()) +
+                          " removed=" + std::to_string(ask.devices->remove.size())});
   }
   core.store->put_vault(vault);
   return done_at(vault.id, core.now);
@@ -187,17 +247,19 @@ WireAnswer enrol_device(Core& core, const Request& request) {
   core.require_to(ask.to);
   require_own_key(signer, ask.device);
   const auto token = require_token(core, ask.token, use_of(ask));
-  auto& vault = core.vault(ask.vault);
+  auto& vault = vault_for_new_device(core, ask.vault);
   require_open(vault, std::nullopt);
   const bool is_new = require_new_device(vault.devices, ask.device.id, ask.device.key);
-  core.gate.take_nonce(signer, core.now / 1000);
+  core.gate.take_nonce(to_array<16>(token.hash), signer, core.now / 1000);
   if (token.used != 0) return done_at(vault.id, token.used);
 
   if (is_new) core.add_device(vault, {ask.device.id, ask.device.key, 0});
   core.store->use_invitation(token.hash, token.use, core.now);
-  core.log.append(
-      {.action = "device", .vault = vault.id, .device = signer.key, .id = ask.device.id, .detail = "added=1 removed=0"},
-      core.now);
+  core.write({.action = "device",
+              .vault = vault.name(),
+              .device = signer.key,
+              .id = ask.device.id,
+              .detail = "added=1 removed=0"});
   return done_at(vault.id, core.now);
 }
 

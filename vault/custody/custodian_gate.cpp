@@ -18,14 +18,15 @@ CheckedSignature RequestGate::check(const WireRequest& request, const WireSignat
   return *checked;
 }
 
-void RequestGate::take_nonce(const CheckedSignature& signature, std::int64_t now) {
+void RequestGate::take_nonce(const ByteArray<16>& of, const CheckedSignature& signature, std::int64_t now) {
   forget_old(now);
   const auto mark = blake2b_128({salt_, signature.key.bytes, signature.nonce});
-  auto& slot = slots_[signature.created / kSlot];
-  if (slot.contains(mark)) refuse(401, "replay", "this very request was here already");
-  if (count_ >= kMaxNonces) refuse(503, "busy", "too many requests in a short time");
-  slot.insert(mark);
-  ++count_;
+  auto& marks = slots_[signature.created / kSlot][of];
+  if (marks.contains(mark)) refuse(401, "replay", "this very request was here already");
+  auto& count = counts_[of];
+  if (count >= kMaxNonces) refuse(503, "busy", "too many requests of this vault in a short time");
+  marks.insert(mark);
+  ++count;
 }
 
 void RequestGate::forget_old(std::int64_t now) {
@@ -34,7 +35,9 @@ void RequestGate::forget_old(std::int64_t now) {
     const std::int64_t end = (oldest->first + 1) * kSlot;  // the first second after it
     if (end > now - kMaxWireClockSkew) return;
     earliest_ = std::max(earliest_, end);
-    count_ -= oldest->second.size();
+    for (const auto& [of, marks] : oldest->second) {
+      if ((counts_[of] -= marks.size()) == 0) counts_.erase(of);
+    }
     slots_.erase(oldest);
   }
 }

@@ -15,24 +15,26 @@ class RequestGate {
 
   /// Who signed it: still to be compared with who may. @throws Refusal 401: unsigned, signature, time.
   CheckedSignature check(const WireRequest& request, const WireSignature* signature, std::int64_t now) const;
-  /// Takes the nonce, for requests of those who may: others get no memory here.
-  /// @throws Refusal: 401 replay, 503 busy when there are too many to remember.
-  void take_nonce(const CheckedSignature& signature, std::int64_t now);
+  /// Takes the nonce, for requests of those who may: others get no memory here. `of`: the vault, or whoever else may
+  /// make only so many requests in a short time, without those of others counting.
+  /// @throws Refusal: 401 replay, 503 busy when there are too many of it to remember.
+  void take_nonce(const ByteArray<16>& of, const CheckedSignature& signature, std::int64_t now);
 
  private:
   using Mark = ByteArray<16>;
   struct FirstBytes {
     std::size_t operator()(const Mark& mark) const { return read_be64(std::span(mark).first<8>()); }
   };
-  static constexpr std::size_t kMaxNonces = 1'000'000;
-  static constexpr std::int64_t kSlot = 60;  // seconds of `created` that are forgotten together
+  using Marks = std::unordered_set<Mark, FirstBytes>;
+  static constexpr std::size_t kMaxNonces = 100'000;  // of one vault
+  static constexpr std::int64_t kSlot = 60;           // seconds of `created` that are forgotten together
 
   void forget_old(std::int64_t now);
 
   std::int64_t earliest_;  // requests created before are refused; only grows, also when the clock goes back
   ByteArray<32> salt_;     // so that nobody can choose marks that collide
-  std::map<std::int64_t, std::unordered_set<Mark, FirstBytes>> slots_;
-  std::size_t count_ = 0;
+  std::map<std::int64_t, std::map<ByteArray<16>, Marks>> slots_;
+  std::map<ByteArray<16>, std::size_t> counts_;  // of marks, by vault
 };
 
 }  // namespace casevault::custodian

@@ -21,7 +21,7 @@ std::string encode(const LogEntry& entry, std::uint64_t index, std::int64_t now_
       {"action", entry.action},       {"at", now_ms},
       {"detail", entry.detail},       {"device", entry.device ? to_hex(entry.device->bytes) : std::string()},
       {"id", hex_or_empty(entry.id)}, {"index", index},
-      {"outcome", entry.outcome},     {"vault", hex_or_empty(entry.vault)}};
+      {"outcome", entry.outcome},     {"vault", entry.vault ? to_hex(entry.vault->id) : std::string()}};
   return json.dump();
 }
 
@@ -51,10 +51,12 @@ Log Log::open(Store& store, const SigningKey& key) {
   return log;
 }
 
-void Log::append(const LogEntry& entry, std::int64_t now_ms) {
+std::size_t Log::append(const LogEntry& entry, std::int64_t now_ms) {
   const auto text = encode(entry, frontier_.size(), now_ms);
-  store_.append_log(frontier_.size(), entry.vault, now_ms, text);
+  const auto key = entry.vault ? std::optional(entry.vault->key) : std::nullopt;
+  store_.append_log(frontier_.size(), key, now_ms, text);
   add(merkle_leaf_hash(as_bytes(text)));
+  return text.size();
 }
 
 void Log::add(const TreeHash& leaf) {

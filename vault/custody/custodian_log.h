@@ -11,7 +11,7 @@ namespace casevault::custodian {
 /// One entry to be made (docs/custody-protocol.md section 5).
 struct LogEntry {
   std::string_view action;
-  std::optional<VaultId> vault = std::nullopt;
+  std::optional<VaultName> vault = std::nullopt;
   std::optional<VerifyKey> device = std::nullopt;
   std::optional<CustodyId> id = std::nullopt;
   std::string detail = {};  // hashes and counts, nothing else
@@ -25,7 +25,8 @@ class Log {
   /// Reads and hashes every entry. @throws Error{kDamaged} when they are not what the store's head was made over.
   static Log open(Store& store, const SigningKey& key);
 
-  void append(const LogEntry& entry, std::int64_t now_ms);
+  /// How many bytes it has.
+  std::size_t append(const LogEntry& entry, std::int64_t now_ms);
   LogHead head() const { return {frontier_.size(), frontier_.root()}; }
   const std::string& origin() const { return origin_; }
   /// A signed note over the head (C2SP tlog-checkpoint).

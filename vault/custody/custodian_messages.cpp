@@ -13,7 +13,7 @@
 namespace casevault::custodian {
 namespace {
 
-constexpr std::size_t kMaxReason = 500;          // bytes
+constexpr std::size_t kMaxReason = 500;          // bytes, as it stands in JSON
 constexpr std::size_t kMaxNotReached = 32;       // of a guard's receipt
 constexpr std::size_t kMaxNotReachedSize = 200;  // bytes each
 constexpr std::uint64_t kMaxLeaseHours = 24 * 366;
@@ -166,6 +166,10 @@ void check_different(const DepositRequest& request, const Fields& fields) {
   for (const auto& put : request.puts) touched.emplace_back(put.id, put.name);
   for (const auto& change : request.duress) touched.push_back({change.id, {SecretType::kOprf, change.version}});
   if (touched.empty() || has_duplicates(std::move(touched))) fields.fail();
+  std::map<CustodyId, ScopeKind> kinds;
+  for (const auto& put : request.puts) {
+    if (kinds.try_emplace(put.id, put.kind).first->second != put.kind) fields.fail();
+  }
 }
 
 OrderType order_type(Fields& fields) {
@@ -244,7 +248,7 @@ OrderTerms parse_order(std::string_view statement) {
                    .issued = fields.time("issued"),
                    .expires = fields.time("expires")};
   read_scope(fields, terms);
-  if (fields.text("reason").size() > kMaxReason) fields.fail();
+  if (Json(fields.text("reason")).dump().size() - 2 > kMaxReason) fields.fail();
   fields.end();
   return terms;
 }

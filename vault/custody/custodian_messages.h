@@ -139,6 +139,7 @@ class Query {
     if (!bytes) fail();
     return *bytes;
   }
+  bool has(std::string_view name) const { return values_.contains(name); }
   void end() const;
 
  private:

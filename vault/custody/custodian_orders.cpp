@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <tuple>
 
 #include "vault/custody/custodian_core.h"
 #include "vault/storage/json.h"
@@ -7,6 +8,7 @@ namespace casevault::custodian {
 namespace {
 
 constexpr std::size_t kAnswerRoom = kMaxWireBody - 1'024;  // bytes for orders and receipts in one answer
+constexpr std::size_t kOrdersRoom = kAnswerRoom / 2;       // for orders in one page, so that receipts have the rest
 
 WireAnswer waiting_receipt(const Core& core, const Vault& vault, const Order& order, const Sha256Digest& hash) {
   return answer_of(to_json(signed_by(core, kReceiptDomain,
@@ -21,10 +23,13 @@ WireAnswer waiting_receipt(const Core& core, const Vault& vault, const Order& or
                                       {"vault", to_hex(vault.id)}})));
 }
 
-Vault& vault_of_order(Core& core, const VaultId& id) {
-  if (!core.vaults.contains(id) && !core.tombstones.is_destroyed(id))
-    refuse(403, "order", "the order is about a vault that is not known here");
-  return core.vault(id);
+Vault& vault_of_order(Core& core, const VaultId& id, const VerifyKey& card) {
+  try {
+    return core.vault(id, card, is_card);
+  } catch (const Refusal& refusal) {
+    if (refusal.status == 403) throw;  // destroyed
+    refuse(403, "order", "the order is about a vault that is not known here, or signed by a card of another one");
+  }
 }
 
 void forget_outdated(Core& core, Vault& vault) {
@@ -32,13 +37,30 @@ void forget_outdated(Core& core, Vault& vault) {
     const auto found = vault.orders.find(hash);
     vault.done.erase(found->second.number);
     vault.orders.erase(found);
-    core.store->erase_order(vault.id, hash);
+    core.store->erase_order(vault.key, hash);
   }
+}
+
+// An order that waits lives on the signatures of present cards. True when it lost some.
+bool drop_former_cards(Core& core, Vault& vault, const Sha256Digest& hash) {
+  const auto known = vault.orders.find(hash);
+  if (known == vault.orders.end() || !drop_former_cards(vault, known->second)) return false;
+  if (!known->second.signatures.empty()) return true;
+  vault.orders.erase(known);
+  core.store->erase_order(vault.key, hash);
+  return false;
 }
 
 // A change for ever is on the disk before it begins.
 void write_tombstone(Core& core, const Vault& vault, const Order& order) {
-  Tombstone stone{core.now, order.statement, order.terms, order.signatures, std::nullopt};
+  Tombstone stone{.at = core.now,
+                  .statement = order.statement,
+                  .terms = order.terms,
+                  .signatures = order.signatures,
+                  .key = std::nullopt,
+                  .vault = vault.key,
+                  .owners = vault.policy.owners,
+                  .signers = owners_who_signed(vault)};
   if (order.terms.type == OrderType::kBurn) stone.key = vault.devices.at(order.terms.id).key;
   if (stone.key || order.terms.type == OrderType::kDestroy) core.tombstones.append(std::move(stone));
 }
@@ -80,30 +102,46 @@ bool may_see_orders(const Vault& vault, const VerifyKey& key) {
   return is_card(vault, key) || is_owner(vault, key) || (device != nullptr && device->burned_by == 0);
 }
 
-nlohmann::json order_with_receipts(const Vault& vault, const Order& order, std::size_t room) {
-  nlohmann::json item = {{"done", order.done},
-                         {"have", order.signatures.size()},
-                         {"need", signatures_needed(vault.policy, order.terms.type)},
-                         {"number", order.number},
-                         {"order", to_json(order)},
-                         {"receipts", nlohmann::json::array()}};
-  auto size = item.dump().size();
-  for (const auto& [stage, receipt] : order.guard_receipts) {
-    size += receipt.size() + 1;
-    if (size > room) break;
-    item["receipts"].push_back(nlohmann::json::parse(receipt));
-  }
-  return item;
+nlohmann::json shown(const Vault& vault, const Order& order) {
+  return {{"done", order.done},
+          {"have", order.signatures.size()},
+          {"need", signatures_needed(vault.policy, order.terms.type)},
+          {"number", order.number},
+          {"order", to_json(order)},
+          {"receipts", nlohmann::json::array()}};
 }
 
-std::vector<const Order*> newest_first(const Vault& vault) {
-  std::vector<const Order*> orders;
-  for (const auto& [hash, order] : vault.orders) orders.push_back(&order);
-  std::ranges::sort(orders, [](const Order* a, const Order* b) {
-    if (a->is_done() != b->is_done()) return b->is_done();
-    return a->is_done() ? a->number > b->number : a->terms.issued > b->terms.issued;
-  });
-  return orders;
+/// As many as are left room for; `size` is what is taken of it.
+void add_receipts(nlohmann::json& item, const Order& order, std::size_t& size) {
+  for (const auto& [stage, receipt] : order.guard_receipts) {
+    if (size + receipt.size() + 1 > kAnswerRoom) return;
+    size += receipt.size() + 1;
+    item["receipts"].push_back(nlohmann::json::parse(receipt));
+  }
+}
+
+struct OrdersPage {
+  nlohmann::json orders = nlohmann::json::array();
+  std::uint64_t next = 0;
+};
+
+// From the order at place `from` on; at least one, so that pages end.
+OrdersPage orders_page(const Vault& vault, std::uint64_t from, std::int64_t now) {
+  OrdersPage page;
+  const auto orders = orders_in_turn(vault, now);
+  std::size_t size = 0;
+  auto at = static_cast<std::size_t>(std::min<std::uint64_t>(from, orders.size()));
+  const auto first = at;
+  for (; at < orders.size(); ++at) {
+    auto item = shown(vault, *orders[at]);
+    const auto grown = size + item.dump().size() + 1;
+    if (grown > kOrdersRoom && at > first) break;
+    size = grown;
+    page.orders.push_back(std::move(item));
+  }
+  for (std::size_t i = first; i < at; ++i) add_receipts(page.orders[i - first], *orders[i], size);
+  page.next = at < orders.size() ? at : 0;
+  return page;
 }
 
 Order& order_of_receipt(Vault& vault, const Sha256Digest& hash) {
@@ -121,35 +159,34 @@ void require_obedient(const Vault& vault, const VerifyKey& key, const Order& ord
 }  // namespace
 
 WireAnswer take_order(Core& core, const Request& request) {
-  const auto ask = parsed([&] { return parse_order_request(request.wire.body); });
-  auto& vault = vault_of_order(core, ask.terms.vault);
+  auto ask = parsed([&] { return parse_order_request(request.wire.body); });
+  auto& vault = vault_of_order(core, ask.terms.vault, ask.signatures.front().card);
   require_card_signatures(vault, ask.statement, ask.signatures);
   const auto hash = sha256(as_bytes(ask.statement));
   const auto known = vault.orders.find(hash);
-  const bool is_known = known != vault.orders.end();
-  if (is_known && known->second.is_done()) return {.body = known->second.receipt, .clock = std::nullopt};
+  if (known != vault.orders.end() && known->second.is_done())
+    return {.body = known->second.receipt, .clock = std::nullopt};
   require_valid(vault, ask.terms, core.now);
-  if (!is_known) require_room_for_order(vault, ask.signatures.front().card, core.now);
+  const bool is_shorter = drop_former_cards(core, vault, hash);
+  if (!vault.orders.contains(hash)) choose_bringer(vault, ask.terms, ask.signatures, core.now);
 
   forget_outdated(core, vault);
   auto& order = vault.orders[hash];
   order.statement = ask.statement;
   order.terms = ask.terms;
-  const bool is_news = add_signatures(order, ask.signatures);
+  const bool is_news = add_signatures(order, ask.signatures) || is_shorter;
   if (order.signatures.size() >= signatures_needed(vault.policy, order.terms.type)) {
     write_tombstone(core, vault, order);
     core.finish_order(vault, order, core.now);
     return {.body = order.receipt, .clock = std::nullopt};
   }
   if (is_news) {
-    core.store->put_order(vault.id, hash, order);
-    core.log.append({.action = "order",
-                     .vault = vault.id,
-                     .detail = "have=" + std::to_string(order.signatures.size()) +
-                               " need=" + std::to_string(signatures_needed(vault.policy, order.terms.type)) +
-                               " order=" + to_hex(hash),
-                     .outcome = "waiting"},
-                    core.now);
+    core.store->put_order(vault.key, hash, order);
+    core.write({.action = "order",
+                .vault = vault.name(),
+                .detail = "have=" + std::to_string(order.signatures.size()) + " need=" +
+                          std::to_string(signatures_needed(vault.policy, order.terms.type)) + " order=" + to_hex(hash),
+                .outcome = "waiting"});
   }
   return waiting_receipt(core, vault, order, hash);
 }
@@ -157,48 +194,42 @@ WireAnswer take_order(Core& core, const Request& request) {
 WireAnswer show_orders(Core& core, const Request& request) {
   const auto signer = core.signer(request);
   Query query = parsed([&] { return Query(request.wire.query); });
-  const auto [to, id] = parsed([&] {
-    std::pair<VerifyKey, VaultId> out{{query.hex<32>("to")}, query.hex<16>("vault")};
+  const auto [to, id, from] = parsed([&] {
+    std::tuple<VerifyKey, VaultId, std::uint64_t> out{
+        {query.hex<32>("to")}, query.hex<16>("vault"), query.has("from") ? query.number("from") : 0};
     query.end();
     return out;
   });
   core.require_to(to);
-  const auto& vault = core.vault(id);
-  if (!may_see_orders(vault, signer.key))
-    refuse(401, "signature", "the request is signed by no card, owner or device of this vault");
-  core.gate.take_nonce(signer, core.now / 1000);
+  const auto& vault = core.vault(id, signer.key, may_see_orders);
+  core.gate.take_nonce(vault.key, signer, core.now / 1000);
 
-  auto list = nlohmann::json::array();
-  std::size_t size = 0;
-  for (const auto* order : newest_first(vault)) {
-    auto item = order_with_receipts(vault, *order, kAnswerRoom - size);
-    size += item.dump().size();
-    if (size > kAnswerRoom) break;
-    list.push_back(std::move(item));
-  }
+  auto page = orders_page(vault, from, core.now);
   const bool is_device = find_device(vault.devices, signer.key) != nullptr;
-  return answer_of(
-      {{"orders", std::move(list)}, {"state", to_string(is_device ? state_for_device(vault) : vault.state)}});
+  const auto state = is_device ? state_for_device(vault) : vault.state;
+  return answer_of({{"next", page.next},
+                    {"orders", std::move(page.orders)},
+                    {"silence", silence_locks_at(vault, state)},
+                    {"state", to_string(state)}});
 }
 
 WireAnswer take_receipt(Core& core, const Request& request) {
   const auto signer = core.signer(request);
   const auto ask = parsed([&] { return parse_guard_receipt(request.wire.body); });
   core.require_to(ask.to);
-  auto& vault = core.vault(ask.vault);
+  auto& vault = core.vault(ask.vault, signer.key, has_device);
   auto& order = order_of_receipt(vault, ask.order);
   if (ask.device != signer.key) refuse(401, "signature", "the receipt is signed by another device");
   require_obedient(vault, signer.key, order);
-  core.gate.take_nonce(signer, core.now / 1000);
+  core.gate.take_nonce(vault.key, signer, core.now / 1000);
   const GuardStage stage{ask.device.bytes, ask.stage};
   if (order.guard_receipts.emplace(stage, ask.text).second) {
-    core.store->put_guard_receipt(vault.id, ask.order, stage, ask.text);
-    core.log.append({.action = "receipt",
-                     .vault = vault.id,
-                     .device = signer.key,
-                     .detail = "order=" + to_hex(ask.order),
-                     .outcome = order.guard_receipts.find(stage)->first.second},
-                    core.now);
+    core.store->put_guard_receipt(vault.key, ask.order, stage, ask.text);
+    core.write({.action = "receipt",
+                .vault = vault.name(),
+                .device = signer.key,
+                .detail = "order=" + to_hex(ask.order),
+                .outcome = order.guard_receipts.find(stage)->first.second});
   }
   return answer_of({{"time", core.now}});
 }
@@ -214,18 +245,18 @@ Custodian::WaitOrAnswer begin_wait(Core& core, const Request& request) {
   core.require_to(ask.first);
   auto wait = ask.second;
   wait.device = signer.key;
-  auto& vault = core.vault(wait.vault);
+  auto& vault = core.vault(wait.vault, signer.key, has_device);
   const auto* device = find_device(vault.devices, signer.key);
   if (device != nullptr && device->burned_by != 0) return {burn_news(vault, *device, wait.after), std::nullopt};
   require_device(vault, signer.key);
-  core.gate.take_nonce(signer, core.now / 1000);
+  core.gate.take_nonce(vault.key, signer, core.now / 1000);
   core.note_life(vault);
   if (auto answer = news_for(vault, wait.after)) return {std::move(answer), std::nullopt};
   return {std::nullopt, wait};
 }
 
 std::optional<WireAnswer> orders_after(Core& core, const OrderWait& wait) {
-  const auto& vault = core.vaults.at(wait.vault);
+  const auto& vault = core.find_vault(wait.vault, wait.device, has_device);
   const auto* device = find_device(vault.devices, wait.device);
   if (device != nullptr && device->burned_by != 0) return burn_news(vault, *device, wait.after);
   require_device(vault, wait.device);
@@ -234,7 +265,7 @@ std::optional<WireAnswer> orders_after(Core& core, const OrderWait& wait) {
 
 WireAnswer no_orders(Core& core, const OrderWait& wait) {
   if (auto answer = orders_after(core, wait)) return *std::move(answer);
-  return wait_answer(core.vaults.at(wait.vault), nlohmann::json::array(), wait.after);
+  return wait_answer(core.find_vault(wait.vault, wait.device, has_device), nlohmann::json::array(), wait.after);
 }
 
 }  // namespace casevault::custodian

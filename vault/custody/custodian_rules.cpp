@@ -1,6 +1,7 @@
 #include "vault/custody/custodian_rules.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "vault/custody/custodian_refusal.h"
 
@@ -13,6 +14,26 @@ constexpr std::int64_t kSkewMs = kMaxWireClockSkew * 1000;
 [[noreturn]] void refuse_order(const char* why) { refuse(403, "order", why); }
 
 bool is_waiting(const Order& order, std::int64_t now) { return !order.is_done() && order.terms.expires > now; }
+
+/// What a card has brought.
+struct Brought {
+  std::size_t kept = 0;
+  std::size_t waiting = 0;
+  bool same_waits = false;  // of this type and scope
+};
+
+Brought brought_by(const Vault& vault, const VerifyKey& card, const OrderTerms& terms, std::int64_t now) {
+  Brought brought;
+  for (const auto& [hash, order] : vault.orders) {
+    if (order.terms.expires + kOrderKeptMs <= now || order.signatures.front().card != card) continue;
+    ++brought.kept;
+    if (!is_waiting(order, now)) continue;
+    ++brought.waiting;
+    const auto& other = order.terms;
+    brought.same_waits |= other.type == terms.type && other.kind == terms.kind && other.id == terms.id;
+  }
+  return brought;
+}
 
 bool same_keys(std::vector<VerifyKey> a, std::vector<VerifyKey> b) {
   const auto by_bytes = [](const VerifyKey& x, const VerifyKey& y) { return x.bytes < y.bytes; };
@@ -35,17 +56,34 @@ void require_known_scope(const Vault& vault, const OrderTerms& terms) {
     refuse(403, "destroyed", "this user or case was destroyed");
 }
 
+bool is_locked_by_tries(const Scope& scope) { return scope.tries >= kMaxTries; }
+
+// They are still told of at the next confirmation.
+void lift_tries(Scope& scope) {
+  scope.lifted += scope.tries;
+  scope.tries = 0;
+}
+
+// Of the vault: also the users who are locked by tries, for nobody would think of another order for them.
+void unlock_vault(Vault& vault, std::int64_t now, Effect& effect) {
+  const bool was_locked = vault.state == State::kLocked;
+  if (was_locked) effect.affected = count_secrets(vault);
+  vault.state = State::kActive;
+  vault.seen = now;
+  for (auto& [id, scope] : vault.scopes) {
+    if (!is_locked_by_tries(scope)) continue;
+    lift_tries(scope);
+    effect.scopes.push_back(id);
+    if (!was_locked) effect.affected += scope.secrets.size();
+  }
+}
+
 void change_vault(Vault& vault, OrderType type, std::int64_t now, Effect& effect) {
   effect.vault_changed = true;
   if (vault.state == State::kDestroyed) return;
+  if (type == OrderType::kUnlock) return unlock_vault(vault, now, effect);
   const bool by_order = vault.state == State::kLocked && vault.cause == LockCause::kOrder;
-  const bool changes = type == OrderType::kUnlock ? vault.state == State::kLocked : !by_order;
-  if (changes || type == OrderType::kDestroy) effect.affected = count_secrets(vault);
-  if (type == OrderType::kUnlock) {
-    vault.state = State::kActive;
-    vault.seen = now;
-    return;
-  }
+  if (!by_order || type == OrderType::kDestroy) effect.affected = count_secrets(vault);
   vault.state = type == OrderType::kDestroy ? State::kDestroyed : State::kLocked;
   vault.cause = LockCause::kOrder;
   if (type != OrderType::kDestroy) return;
@@ -55,13 +93,12 @@ void change_vault(Vault& vault, OrderType type, std::int64_t now, Effect& effect
 
 void change_scope(Scope& scope, OrderType type, Effect& effect) {
   if (scope.state == State::kDestroyed) return;
-  const bool changes = type == OrderType::kUnlock ? scope.state == State::kLocked || scope.tries >= kMaxTries
+  const bool changes = type == OrderType::kUnlock ? scope.state == State::kLocked || is_locked_by_tries(scope)
                                                   : type == OrderType::kDestroy || scope.state == State::kActive;
   if (changes) effect.affected = scope.secrets.size();
   if (type == OrderType::kUnlock) {
     scope.state = State::kActive;
-    scope.tries = 0;
-    scope.since = 0;
+    lift_tries(scope);
     return;
   }
   scope.state = type == OrderType::kDestroy ? State::kDestroyed : State::kLocked;
@@ -90,6 +127,10 @@ bool lapse(Vault& vault, std::int64_t now) {
   vault.state = State::kLocked;
   vault.cause = LockCause::kSilence;
   return true;
+}
+
+std::int64_t silence_locks_at(const Vault& vault, State state) {
+  return state == State::kActive && vault.policy.lease_ms > 0 ? vault.seen + vault.policy.lease_ms : 0;
 }
 
 void require_open(const Vault& vault, const std::optional<CustodyId>& user) {
@@ -133,11 +174,27 @@ void require_fresh(const Stamp& statement, std::int64_t now) {
   if (statement.time < now - kSkewMs) throw Refusal{401, "time", "the statement is too old", now / 1000};
 }
 
+std::vector<Sha256Digest> voided_orders(const Vault& vault, const Policy& policy) {
+  const auto stays = [&](const CardSignature& signature) {
+    return std::ranges::find(policy.cards, signature.card) != policy.cards.end();
+  };
+  std::vector<Sha256Digest> voided;
+  for (const auto& [hash, order] : vault.orders) {
+    if (!order.is_done() && std::ranges::none_of(order.signatures, stays)) voided.push_back(hash);
+  }
+  return voided;
+}
+
 void require_replaceable(const Vault& vault, const Policy& policy, std::int64_t now) {
   if (policy.quorum == vault.policy.quorum && same_keys(policy.cards, vault.policy.cards)) return;
-  const auto waits = [&](const auto& entry) { return is_waiting(entry.second, now); };
-  if (std::ranges::any_of(vault.orders, waits))
-    refuse(409, "conflict", "cards and quorum cannot be changed while an order waits for signatures");
+  const auto voided = voided_orders(vault, policy);
+  const auto waits = [&](const auto& entry) {
+    return is_waiting(entry.second, now) && std::ranges::find(voided, entry.first) == voided.end();
+  };
+  if (std::ranges::any_of(vault.orders, waits)) {
+    refuse(409, "conflict",
+           "cards and quorum cannot be changed while an order waits for signatures that a card which stays has signed");
+  }
 }
 
 bool require_new_device(const Devices& devices, const CustodyId& id, const VerifyKey& key) {
@@ -155,8 +212,8 @@ bool require_new_device(const Devices& devices, const CustodyId& id, const Verif
 }
 
 void count_try(Scope& scope, std::int64_t now) {
-  if (scope.tries >= kMaxTries) refuse(403, "tries", "too many tries without a confirmed one");
-  if (scope.tries == 0) scope.since = now;
+  if (is_locked_by_tries(scope)) refuse(403, "tries", "too many tries without a confirmed one");
+  if (scope.tries + scope.lifted == 0) scope.since = now;
   ++scope.tries;
 }
 
@@ -170,8 +227,9 @@ Confirmed require_confirmer(const Scope& scope, const VerifyKey& by) {
 }
 
 void take_confirmation(Scope& scope, const Stamp& statement, std::int64_t now) {
-  scope.confirmed = {statement, scope.tries, scope.since, now};
+  scope.confirmed = {statement, scope.tries + scope.lifted, scope.since, now};
   scope.tries = 0;
+  scope.lifted = 0;
   scope.since = 0;
 }
 
@@ -208,12 +266,24 @@ void require_card_signatures(const Vault& vault, const std::string& statement,
   if (!std::ranges::all_of(signatures, is_right)) refuse_order("a signature under the order is wrong");
 }
 
-void require_room_for_order(const Vault& vault, const VerifyKey& card, std::int64_t now) {
-  const auto is_of_card = [&](const auto& entry) {
-    return entry.second.terms.expires > now && entry.second.signatures.front().card == card;
-  };
-  if (static_cast<std::size_t>(std::ranges::count_if(vault.orders, is_of_card)) >= kMaxOpenOrders)
-    refuse(429, "rate", "this card has brought too many orders in the last days");
+void choose_bringer(const Vault& vault, const OrderTerms& terms, std::vector<CardSignature>& signatures,
+                    std::int64_t now) {
+  const bool waits = signatures.size() < signatures_needed(vault.policy, terms.type);
+  bool waits_already = false;
+  for (auto signature = signatures.begin(); signature != signatures.end(); ++signature) {
+    const auto brought = brought_by(vault, signature->card, terms, now);
+    const bool has_room = !waits || (!brought.same_waits && brought.waiting < kMaxWaitingOrders);
+    if (has_room && brought.kept < kMaxOpenOrders)
+      return void(std::rotate(signatures.begin(), signature, signature + 1));
+    waits_already |= !has_room;
+  }
+  if (!waits_already) refuse(429, "rate", "this card has brought too many orders in the last days");
+  refuse(403, "waiting", "an order of this card waits for the signatures of others already; let them sign that one");
+}
+
+bool drop_former_cards(const Vault& vault, Order& order) {
+  const auto is_former = [&](const CardSignature& signature) { return !is_card(vault, signature.card); };
+  return std::erase_if(order.signatures, is_former) != 0;
 }
 
 bool add_signatures(Order& order, const std::vector<CardSignature>& signatures) {
@@ -239,7 +309,7 @@ Effect carry_out(Vault& vault, Order& order, std::int64_t now) {
     device.id = terms.id;
     burn(device, order.number, effect);
   } else {
-    effect.scope = terms.id;
+    effect.scopes = {terms.id};
     auto& scope = vault.scopes[terms.id];
     scope.kind = *terms.kind;
     change_scope(scope, terms.type, effect);
@@ -247,10 +317,28 @@ Effect carry_out(Vault& vault, Order& order, std::int64_t now) {
   return effect;
 }
 
+std::vector<const Order*> orders_in_turn(const Vault& vault, std::int64_t now) {
+  std::vector<const Order*> orders;
+  for (const auto& [hash, order] : vault.orders) orders.push_back(&order);
+  const auto newness = [&](const Order* order) {
+    return std::tuple(order->is_done(), !order->is_done() && !is_waiting(*order, now),
+                      -static_cast<std::int64_t>(order->number), -order->terms.issued);
+  };
+  std::ranges::sort(orders, {}, newness);
+  std::map<std::pair<ByteArray<32>, bool>, std::size_t> so_far;
+  std::vector<std::pair<std::size_t, const Order*>> ranked;
+  for (const auto* order : orders) {
+    ranked.emplace_back(so_far[{order->signatures.front().card.bytes, order->is_done()}]++, order);
+  }
+  std::ranges::stable_sort(ranked, {}, &std::pair<std::size_t, const Order*>::first);
+  std::ranges::transform(ranked, orders.begin(), &std::pair<std::size_t, const Order*>::second);
+  return orders;
+}
+
 std::vector<Sha256Digest> outdated_orders(const Vault& vault, std::int64_t now) {
   std::vector<Sha256Digest> outdated;
   for (const auto& [hash, order] : vault.orders) {
-    if (!order.is_done() && order.terms.expires <= now) outdated.push_back(hash);
+    if (!order.is_done() && order.terms.expires + kOrderKeptMs <= now) outdated.push_back(hash);
   }
   for (const auto& [number, hash] : vault.done) {
     if (vault.orders.size() - outdated.size() <= kMaxOrders || number == vault.newest()) break;

@@ -12,6 +12,13 @@ bool has(const std::vector<VerifyKey>& keys, const VerifyKey& key) {
 
 }  // namespace
 
+std::vector<Vault*> vaults_named(Vaults& vaults, const VaultId& id) {
+  std::vector<Vault*> named;
+  for (auto at = vaults.lower_bound({id, VaultKey{}}); at != vaults.end() && at->first.first == id; ++at)
+    named.push_back(&at->second);
+  return named;
+}
+
 std::string_view to_string(State state) {
   static constexpr std::array<std::string_view, 3> kStates = {"active", "locked", "destroyed"};
   return kStates.at(static_cast<std::size_t>(state));
@@ -37,6 +44,16 @@ const Device* find_device(const Devices& devices, const VerifyKey& key) {
 bool is_owner(const Vault& vault, const VerifyKey& key) { return has(vault.policy.owners, key); }
 bool is_card(const Vault& vault, const VerifyKey& key) { return has(vault.policy.cards, key); }
 
+std::vector<VerifyKey> owners_who_signed(const Vault& vault) {
+  std::vector<VerifyKey> signers{vault.policy_text.by};
+  for (const auto& [id, scope] : vault.scopes) {
+    for (const auto& [name, secret] : scope.secrets) {
+      if (is_owner(vault, secret.by) && !has(signers, secret.by)) signers.push_back(secret.by);
+    }
+  }
+  return signers;
+}
+
 const Scope* find_user(const Vault& vault, const VerifyKey& key) {
   for (const auto& [id, scope] : vault.scopes) {
     const auto is_of = [&](const auto& entry) {
@@ -54,8 +71,11 @@ std::size_t count_secrets(const Vault& vault) {
 }
 
 std::size_t count_scopes(const Vault& vault, ScopeKind kind) {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      vault.scopes, [&](const auto& entry) { return entry.second.kind == kind && !entry.second.secrets.empty(); }));
+  const bool all = vault.state == State::kDestroyed;
+  return static_cast<std::size_t>(std::ranges::count_if(vault.scopes, [&](const auto& entry) {
+    const auto& scope = entry.second;
+    return scope.kind == kind && (all || scope.state == State::kDestroyed || !scope.secrets.empty());
+  }));
 }
 
 }  // namespace casevault::custodian

@@ -8,6 +8,7 @@
 
 #include "crypto/hash.h"
 #include "crypto/sign.h"
+#include "vault/custody/custodian_allowance.h"
 #include "vault/custody/wire.h"
 
 /// The custodian's inside: what it knows, its rules, its store, one function for each endpoint. Terms and numbers:
@@ -16,10 +17,19 @@ namespace casevault::custodian {
 
 inline constexpr std::size_t kMaxSecrets = 10'000;  // of a vault, all versions
 inline constexpr std::size_t kMaxScopes = 10'000;   // of a vault: users and cases, also those without secrets
+inline constexpr std::size_t kForUsers = 9'000;     // of both: the rest is for owners
 inline constexpr std::size_t kMaxDevices = 64;      // of a vault, not burned
 inline constexpr std::size_t kMaxBurned = 1'024;    // of a vault
 inline constexpr std::size_t kMaxOwners = 64;
 inline constexpr std::uint32_t kMaxTries = 10;
+
+/// What a vault is known by in here, made when it is enrolled: its id is no secret, and anybody with an invitation may
+/// enrol the same.
+using VaultKey = ByteArray<16>;
+struct VaultName {
+  VaultId id{};
+  VaultKey key{};
+};
 
 enum class State { kActive, kLocked, kDestroyed };
 enum class LockCause { kOrder, kSilence, kDuress };
@@ -77,9 +87,10 @@ struct Confirmation {
 struct Scope {
   ScopeKind kind = ScopeKind::kCase;
   State state = State::kActive;
-  std::uint32_t tries = 0;  // unconfirmed evaluations
-  std::int64_t since = 0;   // the first of them, Unix milliseconds
-  Stamp stamp;              // of the newest deposit
+  std::uint32_t tries = 0;   // unconfirmed evaluations since the last unlock order
+  std::uint32_t lifted = 0;  // those before it: no hindrance any more, but not to be forgotten
+  std::int64_t since = 0;    // the first of them all, Unix milliseconds
+  Stamp stamp;               // of the newest deposit
   Confirmation confirmed;
   std::map<SecretName, Secret> secrets;
 };
@@ -112,6 +123,7 @@ struct Order {
 
 struct Vault {
   VaultId id{};
+  VaultKey key{};
   WireStatement policy_text;
   Policy policy;
   Stamp devices_stamp;
@@ -124,10 +136,16 @@ struct Vault {
   std::map<CustodyId, Scope> scopes;
   std::map<Sha256Digest, Order> orders;
   std::map<std::uint64_t, Sha256Digest> done;  // orders by their numbers
+  std::map<ByteArray<32>, Spent> puts;         // by users, who are no owners
+  std::map<ByteArray<32>, Spent> logged_by;    // bytes of the log that devices caused
+  Spent logged;                                // and all together
+  VaultName name() const { return {id, key}; }
   std::uint64_t newest() const { return done.empty() ? 0 : done.rbegin()->first; }
 };
 
-using Vaults = std::map<VaultId, Vault>;
+using Vaults = std::map<std::pair<VaultId, VaultKey>, Vault>;
+/// Those of this id.
+std::vector<Vault*> vaults_named(Vaults& vaults, const VaultId& id);
 
 std::string_view to_string(State state);
 std::string_view to_string(OrderType type);
@@ -138,10 +156,12 @@ std::optional<SecretType> parse_secret_type(std::string_view text);
 const Device* find_device(const Devices& devices, const VerifyKey& key);
 bool is_owner(const Vault& vault, const VerifyKey& key);
 bool is_card(const Vault& vault, const VerifyKey& key);
+/// The owners of whom it has a statement: anybody can be named by others.
+std::vector<VerifyKey> owners_who_signed(const Vault& vault);
 /// The user of whom this is a user key on file; nullptr when there is none.
 const Scope* find_user(const Vault& vault, const VerifyKey& key);
 std::size_t count_secrets(const Vault& vault);
-/// Users or cases that have a secret here.
+/// Users or cases that have a secret here, or had one that an order destroyed.
 std::size_t count_scopes(const Vault& vault, ScopeKind kind);
 
 }  // namespace casevault::custodian

@@ -24,7 +24,8 @@ constexpr const char* kSchema =
     "CREATE TABLE device(vault BLOB NOT NULL, id BLOB NOT NULL, key BLOB NOT NULL, burned_by INTEGER NOT NULL, "
     "PRIMARY KEY(vault, id)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE scope(vault BLOB NOT NULL, id BLOB NOT NULL, kind INTEGER NOT NULL, state INTEGER NOT NULL, tries "
-    "INTEGER NOT NULL, since INTEGER NOT NULL, time INTEGER NOT NULL, hash BLOB NOT NULL, confirmed_time INTEGER NOT "
+    "INTEGER NOT NULL, lifted INTEGER NOT NULL, since INTEGER NOT NULL, time INTEGER NOT NULL, hash BLOB NOT NULL, "
+    "confirmed_time INTEGER NOT "
     "NULL, confirmed_hash BLOB NOT NULL, unconfirmed INTEGER NOT NULL, unconfirmed_since INTEGER NOT NULL, answered "
     "INTEGER NOT NULL, PRIMARY KEY(vault, id)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE secret(vault BLOB NOT NULL, id BLOB NOT NULL, type INTEGER NOT NULL, version INTEGER NOT NULL, by "
@@ -94,10 +95,10 @@ std::int64_t signed_number(std::uint64_t value) { return static_cast<std::int64_
 template <typename Enum>
 requires std::is_enum_v<Enum> std::int64_t number_of(Enum value) { return static_cast<std::int64_t>(value); }
 
-Vault& vault_at(Vaults& vaults, const Statement& row) {
+Vault& vault_at(const std::map<VaultKey, Vault*>& vaults, const Statement& row) {
   const auto found = vaults.find(array_at<16>(row, 0));
   if (found == vaults.end()) damaged();
-  return found->second;
+  return *found->second;
 }
 
 Scope& scope_at(Vault& vault, const CustodyId& id) {
@@ -124,6 +125,8 @@ std::vector<CardSignature> decode_signatures(ByteView bytes) {
   return out;
 }
 
+std::string name_of_log(const Vault& vault) { return to_hex(vault.key) + " " + vault.policy.log; }
+
 WireStatement policy_text_of(const std::string& text) {
   return wire_statement_from_json(parse_canonical(text, "a policy in store.db"), kPolicyDomain, "a policy in store.db");
 }
@@ -140,8 +143,9 @@ struct Store::Statements {
         put_device(d.prepare("INSERT OR REPLACE INTO device(vault, id, key, burned_by) VALUES(?, ?, ?, ?)")),
         erase_device(d.prepare("DELETE FROM device WHERE vault = ? AND id = ?")),
         put_scope(d.prepare("INSERT OR REPLACE INTO scope(vault, id, kind, state, tries, since, time, hash, "
-                            "confirmed_time, confirmed_hash, unconfirmed, unconfirmed_since, answered) "
-                            "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")),
+                            "confirmed_time, confirmed_hash, unconfirmed, unconfirmed_since, answered, lifted) "
+                            "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")),
+        erase_scope(d.prepare("DELETE FROM scope WHERE vault = ? AND id = ?")),
         put_order(d.prepare("INSERT OR REPLACE INTO orders(vault, hash, statement, signatures, number, done, receipt) "
                             "VALUES(?, ?, ?, ?, ?, ?, ?)")),
         erase_order(d.prepare("DELETE FROM orders WHERE vault = ? AND hash = ?")),
@@ -168,23 +172,31 @@ struct Store::Statements {
         witnessed(d.prepare("SELECT size, root, note FROM witnessed WHERE key = ?")),
         put_witnessed(d.prepare("INSERT OR REPLACE INTO witnessed(key, size, root, note) VALUES(?, ?, ?, ?)")) {}
 
-  Statement get_own, put_own, put_vault, put_seen, put_device, erase_device, put_scope, put_order, erase_order,
-      erase_guard_receipts, put_guard_receipt, put_secret, put_duress, scalar, erase_secret, erase_secrets_of_scope,
-      erase_secrets, put_invitation, invitation, use_invitation, erase_invitations, append_log, log_entries, log_of,
-      head, put_head, witnessed, put_witnessed;
+  Statement get_own, put_own, put_vault, put_seen, put_device, erase_device, put_scope, erase_scope, put_order,
+      erase_order, erase_guard_receipts, put_guard_receipt, put_secret, put_duress, scalar, erase_secret,
+      erase_secrets_of_scope, erase_secrets, put_invitation, invitation, use_invitation, erase_invitations, append_log,
+      log_entries, log_of, head, put_head, witnessed, put_witnessed;
 };
 
-Store::Store(Database database, const DatabaseKey& key)
-    : database_(std::move(database)),
-      tombstone_key_(derive_key<TombstoneKey>(key, "casevault/v1/custodian-tombstones")),
+Store::Store(Database database, DatabaseKey key)
+    : key_(std::move(key)),
+      database_(std::move(database)),
+      tombstone_key_(derive_key<TombstoneKey>(key_, "casevault/v1/custodian-tombstones")),
       sql_(std::make_unique<Statements>(database_)) {}
 Store::~Store() = default;
 
 std::unique_ptr<Store> Store::open(const Path& data) {
-  if (!is_there(data)) throw Error(Errc::kNoVault, "no custodian was ever served from this folder");
-  const auto key = find_store_key(data);
+  if (!is_there(data))
+    throw Error(Errc::kNoVault, "no custodian was ever served from this folder",
+                "the folder is what --data named at: casevault custodian serve");
+  auto key = find_store_key(data);
   if (!key) throw Error(Errc::kNoVault, "store.key is missing, which opens store.db");
-  return std::unique_ptr<Store>(new Store(Database::open(store_path(data), *key, kSchemaVersion), *key));
+  return open(data, *std::move(key));
+}
+
+std::unique_ptr<Store> Store::open(const Path& data, DatabaseKey key) {
+  auto database = Database::open(store_path(data), key, kSchemaVersion);
+  return std::unique_ptr<Store>(new Store(std::move(database), std::move(key)));
 }
 
 // The keys are made before the database has a name that `open` looks for, so that none is ever without them.
@@ -196,7 +208,7 @@ std::unique_ptr<Store> Store::create(const Path& data, std::string_view name, st
   remove_file(unfinished);
   remove_file(journal);
   {
-    Store store(Database::create(unfinished, *key, kSchema, kSchemaVersion), *key);
+    Store store(Database::create(unfinished, *key, kSchema, kSchemaVersion), key->clone());
     store.make_keys(name, now_ms);
     store.put_head({0, merkle_empty_root()}, now_ms);
     store.commit();
@@ -258,29 +270,32 @@ void Store::set_text(std::string_view name, std::string_view value) {
 
 Vaults Store::load() {
   Vaults vaults;
+  ByKey by_key;
   auto row =
       database_.prepare("SELECT id, policy, devices_time, devices_hash, state, cause, duress_user, seen FROM vault");
   while (row.step()) {
     Vault vault;
-    vault.id = array_at<16>(row, 0);
+    vault.key = array_at<16>(row, 0);
     vault.policy_text = policy_text_of(row.text(1));
     vault.policy = parse_policy(vault.policy_text.statement);
+    vault.id = vault.policy.vault;
     vault.devices_stamp = {row.integer(2), array_at<32>(row, 3)};
     vault.state = enum_at(row, 4, State::kDestroyed);
     vault.cause = enum_at(row, 5, LockCause::kDuress);
     vault.duress_user = array_at<16>(row, 6);
     vault.seen = vault.stored_seen = row.integer(7);
-    vaults.emplace(vault.id, std::move(vault));
+    const std::pair name(vault.id, vault.key);
+    by_key[vault.key] = &vaults.emplace(name, std::move(vault)).first->second;
   }
-  load_devices(vaults);
-  load_scopes(vaults);
-  load_secrets(vaults);
-  load_orders(vaults);
-  load_guard_receipts(vaults);
+  load_devices(by_key);
+  load_scopes(by_key);
+  load_secrets(by_key);
+  load_orders(by_key);
+  load_guard_receipts(by_key);
   return vaults;
 }
 
-void Store::load_devices(Vaults& vaults) {
+void Store::load_devices(const ByKey& vaults) {
   auto row = database_.prepare("SELECT vault, id, key, burned_by FROM device");
   while (row.step()) {
     const auto id = array_at<16>(row, 1);
@@ -288,10 +303,10 @@ void Store::load_devices(Vaults& vaults) {
   }
 }
 
-void Store::load_scopes(Vaults& vaults) {
+void Store::load_scopes(const ByKey& vaults) {
   auto row = database_.prepare(
       "SELECT vault, id, kind, state, tries, since, time, hash, confirmed_time, confirmed_hash, unconfirmed, "
-      "unconfirmed_since, answered FROM scope");
+      "unconfirmed_since, answered, lifted FROM scope");
   while (row.step()) {
     auto& scope = vault_at(vaults, row).scopes[array_at<16>(row, 1)];
     scope.kind = enum_at(row, 2, ScopeKind::kCase);
@@ -303,10 +318,11 @@ void Store::load_scopes(Vaults& vaults) {
                        static_cast<std::uint32_t>(row.integer(10)),
                        row.integer(11),
                        row.integer(12)};
+    scope.lifted = static_cast<std::uint32_t>(row.integer(13));
   }
 }
 
-void Store::load_secrets(Vaults& vaults) {
+void Store::load_secrets(const ByKey& vaults) {
   auto row = database_.prepare("SELECT vault, id, type, version, by, user, duress FROM secret");
   while (row.step()) {
     auto& scope = scope_at(vault_at(vaults, row), array_at<16>(row, 1));
@@ -315,7 +331,7 @@ void Store::load_secrets(Vaults& vaults) {
   }
 }
 
-void Store::load_orders(Vaults& vaults) {
+void Store::load_orders(const ByKey& vaults) {
   auto row = database_.prepare("SELECT vault, hash, statement, signatures, number, done, receipt FROM orders");
   while (row.step()) {
     auto& vault = vault_at(vaults, row);
@@ -332,7 +348,7 @@ void Store::load_orders(Vaults& vaults) {
   }
 }
 
-void Store::load_guard_receipts(Vaults& vaults) {
+void Store::load_guard_receipts(const ByKey& vaults) {
   auto row = database_.prepare("SELECT vault, hash, device, stage, receipt FROM guard_receipt");
   while (row.step()) {
     auto& orders = vault_at(vaults, row).orders;
@@ -344,37 +360,41 @@ void Store::load_guard_receipts(Vaults& vaults) {
 
 void Store::put_vault(const Vault& vault) {
   auto& row = writing(sql_->put_vault);
-  row.bind(1, ByteView(vault.id)).bind(2, std::string_view(to_json(vault.policy_text).dump()));
+  row.bind(1, ByteView(vault.key)).bind(2, std::string_view(to_json(vault.policy_text).dump()));
   row.bind(3, vault.devices_stamp.time).bind(4, ByteView(vault.devices_stamp.hash));
   row.bind(5, number_of(vault.state)).bind(6, number_of(vault.cause)).bind(7, ByteView(vault.duress_user));
   row.bind(8, vault.seen).run();
 }
 
 void Store::put_seen(const Vault& vault) {
-  writing(sql_->put_seen).bind(1, vault.seen).bind(2, ByteView(vault.id)).run();
+  writing(sql_->put_seen).bind(1, vault.seen).bind(2, ByteView(vault.key)).run();
 }
 
-void Store::put_device(const VaultId& vault, const Device& device) {
+void Store::put_device(const VaultKey& vault, const Device& device) {
   auto& row = writing(sql_->put_device);
   row.bind(1, ByteView(vault)).bind(2, ByteView(device.id)).bind(3, ByteView(device.key.bytes));
   row.bind(4, signed_number(device.burned_by)).run();
 }
 
-void Store::erase_device(const VaultId& vault, const CustodyId& device) {
+void Store::erase_device(const VaultKey& vault, const CustodyId& device) {
   writing(sql_->erase_device).bind(1, ByteView(vault)).bind(2, ByteView(device)).run();
 }
 
-void Store::put_scope(const VaultId& vault, const CustodyId& id, const Scope& scope) {
+void Store::put_scope(const VaultKey& vault, const CustodyId& id, const Scope& scope) {
   auto& row = writing(sql_->put_scope);
   row.bind(1, ByteView(vault)).bind(2, ByteView(id)).bind(3, number_of(scope.kind)).bind(4, number_of(scope.state));
   row.bind(5, std::int64_t{scope.tries}).bind(6, scope.since);
   row.bind(7, scope.stamp.time).bind(8, ByteView(scope.stamp.hash));
   row.bind(9, scope.confirmed.stamp.time).bind(10, ByteView(scope.confirmed.stamp.hash));
   row.bind(11, std::int64_t{scope.confirmed.unconfirmed}).bind(12, scope.confirmed.since);
-  row.bind(13, scope.confirmed.answered).run();
+  row.bind(13, scope.confirmed.answered).bind(14, std::int64_t{scope.lifted}).run();
 }
 
-void Store::put_order(const VaultId& vault, const Sha256Digest& hash, const Order& order) {
+void Store::erase_scope(const VaultKey& vault, const CustodyId& id) {
+  writing(sql_->erase_scope).bind(1, ByteView(vault)).bind(2, ByteView(id)).run();
+}
+
+void Store::put_order(const VaultKey& vault, const Sha256Digest& hash, const Order& order) {
   const auto signatures = encode(order.signatures);
   auto& row = writing(sql_->put_order);
   row.bind(1, ByteView(vault)).bind(2, ByteView(hash)).bind(3, std::string_view(order.statement));
@@ -382,19 +402,19 @@ void Store::put_order(const VaultId& vault, const Sha256Digest& hash, const Orde
   row.bind(7, std::string_view(order.receipt)).run();
 }
 
-void Store::erase_order(const VaultId& vault, const Sha256Digest& hash) {
+void Store::erase_order(const VaultKey& vault, const Sha256Digest& hash) {
   writing(sql_->erase_guard_receipts).bind(1, ByteView(vault)).bind(2, ByteView(hash)).run();
   writing(sql_->erase_order).bind(1, ByteView(vault)).bind(2, ByteView(hash)).run();
 }
 
-void Store::put_guard_receipt(const VaultId& vault, const Sha256Digest& order, const GuardStage& stage,
+void Store::put_guard_receipt(const VaultKey& vault, const Sha256Digest& order, const GuardStage& stage,
                               std::string_view receipt) {
   auto& row = writing(sql_->put_guard_receipt);
   row.bind(1, ByteView(vault)).bind(2, ByteView(order)).bind(3, ByteView(stage.first));
   row.bind(4, std::string_view(stage.second)).bind(5, receipt).run();
 }
 
-void Store::put_secret(const VaultId& vault, const CustodyId& id, const SecretName& name, const Secret& secret,
+void Store::put_secret(const VaultKey& vault, const CustodyId& id, const SecretName& name, const Secret& secret,
                        const Scalar& scalar) {
   auto& row = writing(sql_->put_secret);
   row.bind(1, ByteView(vault)).bind(2, ByteView(id)).bind(3, number_of(name.type));
@@ -402,12 +422,12 @@ void Store::put_secret(const VaultId& vault, const CustodyId& id, const SecretNa
   row.bind(7, ByteView(secret.duress.bytes)).bind(8, scalar).run();
 }
 
-void Store::put_duress(const VaultId& vault, const CustodyId& id, const SecretName& name, const VerifyKey& duress) {
+void Store::put_duress(const VaultKey& vault, const CustodyId& id, const SecretName& name, const VerifyKey& duress) {
   auto& row = writing(sql_->put_duress).bind(1, ByteView(duress.bytes)).bind(2, ByteView(vault)).bind(3, ByteView(id));
   row.bind(4, number_of(name.type)).bind(5, std::int64_t{name.version}).run();
 }
 
-std::optional<Scalar> Store::scalar(const VaultId& vault, const CustodyId& id, const SecretName& name) {
+std::optional<Scalar> Store::scalar(const VaultKey& vault, const CustodyId& id, const SecretName& name) {
   auto& row = sql_->scalar.bind(1, ByteView(vault)).bind(2, ByteView(id));
   row.bind(3, number_of(name.type)).bind(4, std::int64_t{name.version});
   if (!row.step()) return std::nullopt;
@@ -417,16 +437,16 @@ std::optional<Scalar> Store::scalar(const VaultId& vault, const CustodyId& id, c
   return scalar;
 }
 
-void Store::erase_secret(const VaultId& vault, const CustodyId& id, const SecretName& name) {
+void Store::erase_secret(const VaultKey& vault, const CustodyId& id, const SecretName& name) {
   auto& row = writing(sql_->erase_secret).bind(1, ByteView(vault)).bind(2, ByteView(id));
   row.bind(3, number_of(name.type)).bind(4, std::int64_t{name.version}).run();
 }
 
-void Store::erase_secrets(const VaultId& vault, const CustodyId& id) {
+void Store::erase_secrets(const VaultKey& vault, const CustodyId& id) {
   writing(sql_->erase_secrets_of_scope).bind(1, ByteView(vault)).bind(2, ByteView(id)).run();
 }
 
-void Store::erase_secrets(const VaultId& vault) { writing(sql_->erase_secrets).bind(1, ByteView(vault)).run(); }
+void Store::erase_secrets(const VaultKey& vault) { writing(sql_->erase_secrets).bind(1, ByteView(vault)).run(); }
 
 void Store::put_invitation(const Sha256Digest& token_hash, std::int64_t expires) {
   writing(sql_->put_invitation).bind(1, ByteView(token_hash)).bind(2, expires).run();
@@ -465,7 +485,7 @@ std::int64_t Store::awake() {
   return awake;
 }
 
-void Store::append_log(std::uint64_t index, const std::optional<VaultId>& vault, std::int64_t at,
+void Store::append_log(std::uint64_t index, const std::optional<VaultKey>& vault, std::int64_t at,
                        std::string_view entry) {
   auto& row = writing(sql_->append_log).bind(1, signed_number(index));
   if (vault) row.bind(2, ByteView(*vault));
@@ -484,7 +504,7 @@ std::vector<std::string> Store::log_entries(std::uint64_t begin, std::uint64_t e
   return entries;
 }
 
-std::vector<Store::Numbered> Store::log_of(const VaultId& vault, std::int64_t from, std::int64_t until,
+std::vector<Store::Numbered> Store::log_of(const VaultKey& vault, std::int64_t from, std::int64_t until,
                                            std::uint64_t first, std::size_t max) {
   auto& row = sql_->log_of.bind(1, ByteView(vault)).bind(2, from).bind(3, until);
   row.bind(4, signed_number(first)).bind(5, signed_number(max));
@@ -493,16 +513,18 @@ std::vector<Store::Numbered> Store::log_of(const VaultId& vault, std::int64_t fr
   return entries;
 }
 
-std::optional<Store::Witnessed> Store::witnessed(std::string_view log_key) {
-  auto& row = sql_->witnessed.bind(1, log_key);
+std::optional<Store::Witnessed> Store::witnessed(const Vault& vault) {
+  auto& row = sql_->witnessed.bind(1, std::string_view(name_of_log(vault)));
   if (!row.step()) return std::nullopt;
   const Witnessed witnessed{{static_cast<std::uint64_t>(row.integer(0)), array_at<32>(row, 1)}, row.text(2)};
   row.reset();
   return witnessed;
 }
 
-void Store::put_witnessed(std::string_view log_key, const Witnessed& witnessed) {
-  auto& row = writing(sql_->put_witnessed).bind(1, log_key).bind(2, signed_number(witnessed.head.size));
+void Store::put_witnessed(const Vault& vault, const Witnessed& witnessed) {
+  auto& row = writing(sql_->put_witnessed)
+                  .bind(1, std::string_view(name_of_log(vault)))
+                  .bind(2, signed_number(witnessed.head.size));
   row.bind(3, ByteView(witnessed.head.root)).bind(4, std::string_view(witnessed.note)).run();
 }
 

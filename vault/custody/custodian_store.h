@@ -31,6 +31,9 @@ class Store {
   /// Keyed by `store.key` in the folder of systemd credentials where that has one, else by the one in `data`.
   /// @throws Error{kNoVault} when nothing was made there yet.
   static std::unique_ptr<Store> open(const Path& data);
+  /// The same once more, by its key: inside the sandbox credentials are out of reach. @pre the former one is gone
+  static std::unique_ptr<Store> open(const Path& data, DatabaseKey key);
+  const DatabaseKey& key() const { return key_; }
   /// With the custodian's keys, and `store.key` where there is none yet. @pre !is_there(data)
   static std::unique_ptr<Store> create(const Path& data, std::string_view name, std::int64_t now_ms);
   static bool is_there(const Path& data);
@@ -49,23 +52,24 @@ class Store {
   Vaults load();
   void put_vault(const Vault& vault);
   void put_seen(const Vault& vault);
-  void put_device(const VaultId& vault, const Device& device);
-  void erase_device(const VaultId& vault, const CustodyId& device);
-  void put_scope(const VaultId& vault, const CustodyId& id, const Scope& scope);
-  void put_order(const VaultId& vault, const Sha256Digest& hash, const Order& order);
-  void erase_order(const VaultId& vault, const Sha256Digest& hash);
-  void put_guard_receipt(const VaultId& vault, const Sha256Digest& order, const GuardStage& stage,
+  void put_device(const VaultKey& vault, const Device& device);
+  void erase_device(const VaultKey& vault, const CustodyId& device);
+  void put_scope(const VaultKey& vault, const CustodyId& id, const Scope& scope);
+  void erase_scope(const VaultKey& vault, const CustodyId& id);
+  void put_order(const VaultKey& vault, const Sha256Digest& hash, const Order& order);
+  void erase_order(const VaultKey& vault, const Sha256Digest& hash);
+  void put_guard_receipt(const VaultKey& vault, const Sha256Digest& order, const GuardStage& stage,
                          std::string_view receipt);
 
   // ---- Secrets.
-  void put_secret(const VaultId& vault, const CustodyId& id, const SecretName& name, const Secret& secret,
+  void put_secret(const VaultKey& vault, const CustodyId& id, const SecretName& name, const Secret& secret,
                   const Scalar& scalar);
-  void put_duress(const VaultId& vault, const CustodyId& id, const SecretName& name, const VerifyKey& duress);
+  void put_duress(const VaultKey& vault, const CustodyId& id, const SecretName& name, const VerifyKey& duress);
   /// nullopt when there is none.
-  std::optional<Scalar> scalar(const VaultId& vault, const CustodyId& id, const SecretName& name);
-  void erase_secret(const VaultId& vault, const CustodyId& id, const SecretName& name);
-  void erase_secrets(const VaultId& vault, const CustodyId& id);
-  void erase_secrets(const VaultId& vault);
+  std::optional<Scalar> scalar(const VaultKey& vault, const CustodyId& id, const SecretName& name);
+  void erase_secret(const VaultKey& vault, const CustodyId& id, const SecretName& name);
+  void erase_secrets(const VaultKey& vault, const CustodyId& id);
+  void erase_secrets(const VaultKey& vault);
 
   // ---- Invitations. Tokens themselves are not kept.
   struct Invited {
@@ -80,7 +84,7 @@ class Store {
 
   // ---- The log.
   LogHead log_head();
-  void append_log(std::uint64_t index, const std::optional<VaultId>& vault, std::int64_t at, std::string_view entry);
+  void append_log(std::uint64_t index, const std::optional<VaultKey>& vault, std::int64_t at, std::string_view entry);
   /// Entries from `begin` to before `end`, in order.
   std::vector<std::string> log_entries(std::uint64_t begin, std::uint64_t end);
   struct Numbered {
@@ -88,7 +92,7 @@ class Store {
     std::string entry;
   };
   /// At most `max` entries of one vault with from <= at <= until and index >= first, in order.
-  std::vector<Numbered> log_of(const VaultId& vault, std::int64_t from, std::int64_t until, std::uint64_t first,
+  std::vector<Numbered> log_of(const VaultKey& vault, std::int64_t from, std::int64_t until, std::uint64_t first,
                                std::size_t max);
 
   // ---- What was cosigned.
@@ -96,9 +100,9 @@ class Store {
     LogHead head;
     std::string note;  // signed by the log
   };
-  /// The newest of the log with this verifier key.
-  std::optional<Witnessed> witnessed(std::string_view log_key);
-  void put_witnessed(std::string_view log_key, const Witnessed& witnessed);
+  /// The newest of the vault's log with the key in force. Another vault may name the same key: it has nothing of this.
+  std::optional<Witnessed> witnessed(const Vault& vault);
+  void put_witnessed(const Vault& vault, const Witnessed& witnessed);
 
   /// `awake`: when the custodian last did something, Unix milliseconds.
   void put_head(const LogHead& log, std::int64_t awake);
@@ -107,16 +111,18 @@ class Store {
   void commit();
 
  private:
-  Store(Database database, const DatabaseKey& key);
+  Store(Database database, DatabaseKey key);
   void make_keys(std::string_view name, std::int64_t now_ms);
   Statement& writing(Statement& statement);
 
-  void load_devices(Vaults& vaults);
-  void load_scopes(Vaults& vaults);
-  void load_secrets(Vaults& vaults);
-  void load_orders(Vaults& vaults);
-  void load_guard_receipts(Vaults& vaults);
+  using ByKey = std::map<VaultKey, Vault*>;
+  void load_devices(const ByKey& vaults);
+  void load_scopes(const ByKey& vaults);
+  void load_secrets(const ByKey& vaults);
+  void load_orders(const ByKey& vaults);
+  void load_guard_receipts(const ByKey& vaults);
 
+  DatabaseKey key_;
   Database database_;
   TombstoneKey tombstone_key_;
   struct Statements;

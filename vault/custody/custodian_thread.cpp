@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "crypto/error.h"
 #include "vault/custody/service_log.h"
 
 namespace casevault {
@@ -65,15 +66,55 @@ void CustodianThread::run() noexcept {
 /// One batch; false when there is nothing left to do for ever.
 bool CustodianThread::work() {
   Batch batch = next_batch();
-  for (Job& job : batch.jobs) handle(job);
+  serve(batch.jobs);
   for (const ConnectionId connection : batch.gone) waits_.remove(connection);
-  tick();
+  has_space_for([this] { tick(); });
   const bool is_last = batch.draining && batch.jobs.empty();
   end_waits(is_last ? waits_.all() : waits_.over(Waits::Clock::now()));
   commit();
   send_replies();
   answer_woken();
   return !is_last;
+}
+
+/// Does it and commits it. False when there was no space on the disk for that: then nothing of it was done.
+bool CustodianThread::has_space_for(const std::function<void()>& act) {
+  const std::size_t replies = replies_.size();
+  try {
+    act();
+    commit();
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != Errc::kNoSpace) throw;
+  }
+  service_log::abuse("no space is left: only orders are taken", "the disk");
+  replies_.resize(replies);
+  touched_ = false;
+  custodian_.undo(now_ms_());
+  return false;
+}
+
+/// All together, or where the disk is full one by one, and only orders.
+void CustodianThread::serve(std::vector<Job>& jobs) {
+  const auto handle_all = [&] {
+    for (Job& job : jobs) handle(job);
+  };
+  if (has_space_for(handle_all)) return;
+  for (Job& job : jobs) {
+    waits_.remove(job.connection);
+    const bool is_order = job.request.wire.method == "POST" && job.request.wire.path == "/v1/orders";
+    if (!is_order || !obey_on_a_full_disk(job)) replies_.push_back({job.connection, Custodian::no_space()});
+  }
+}
+
+/// With the space that is kept for it, if need be.
+bool CustodianThread::obey_on_a_full_disk(Job& job) {
+  const auto obey = [&] { handle(job); };
+  if (has_space_for(obey)) return true;
+  custodian_.spend_reserve();
+  const bool is_done = has_space_for(obey);
+  custodian_.keep_reserve();
+  return is_done;
 }
 
 /// Waits until there is something to do.

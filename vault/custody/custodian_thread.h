@@ -59,6 +59,9 @@ class CustodianThread {
   void run() noexcept;
   bool work();
   Batch next_batch();
+  bool has_space_for(const std::function<void()>& act);
+  void serve(std::vector<Job>& jobs);
+  bool obey_on_a_full_disk(Job& job);
   void handle(Job& job);
   void end_waits(const std::vector<ConnectionId>& connections);
   void tick();

@@ -1,5 +1,7 @@
 #include "vault/custody/custodian_tombstones.h"
 
+#include <algorithm>
+
 #include "crypto/aead.h"
 #include "crypto/encoding.h"
 #include "crypto/error.h"
@@ -21,11 +23,20 @@ nlohmann::json to_json(const std::vector<CardSignature>& signatures) {
   return list;
 }
 
+nlohmann::json to_json(const std::vector<VerifyKey>& keys) {
+  auto list = nlohmann::json::array();
+  for (const auto& key : keys) list.push_back(to_hex(key.bytes));
+  return list;
+}
+
 std::string encode(const Tombstone& tombstone) {
   const nlohmann::json json = {{"at", tombstone.at},
                                {"key", tombstone.key ? to_hex(tombstone.key->bytes) : ""},
+                               {"owners", to_json(tombstone.owners)},
                                {"signatures", to_json(tombstone.signatures)},
-                               {"statement", tombstone.statement}};
+                               {"signers", to_json(tombstone.signers)},
+                               {"statement", tombstone.statement},
+                               {"vault", to_hex(tombstone.vault)}};
   return json.dump();
 }
 
@@ -37,6 +48,20 @@ CardSignature card_signature(const nlohmann::json& object) {
   out.signature = *signature;
   fields.end();
   return out;
+}
+
+std::vector<VerifyKey> keys_of(Fields& fields, const char* name) {
+  std::vector<VerifyKey> keys;
+  for (const auto& item : fields.list(name, kMaxOwners)) {
+    const auto key = item.is_string() ? array_from_hex<32>(item.get_ref<const std::string&>()) : std::nullopt;
+    if (!key) fields.fail();
+    keys.push_back({*key});
+  }
+  return keys;
+}
+
+bool has(const std::vector<VerifyKey>& keys, const VerifyKey& key) {
+  return std::ranges::find(keys, key) != keys.end();
 }
 
 std::string seal(const TombstoneKey& key, const Tombstone& tombstone) {
@@ -53,8 +78,14 @@ Bytes open_line(const TombstoneKey& key, std::string_view line) {
 Tombstone decode(std::string_view text) {
   const auto json = parse_canonical(text, kWhat);
   Fields fields(json, kWhat);
-  Tombstone tombstone{
-      .at = fields.time("at"), .statement = fields.text("statement"), .terms = {}, .signatures = {}, .key = {}};
+  Tombstone tombstone{.at = fields.time("at"),
+                      .statement = fields.text("statement"),
+                      .terms = {},
+                      .signatures = {},
+                      .key = {},
+                      .vault = fields.hex<16>("vault"),
+                      .owners = keys_of(fields, "owners"),
+                      .signers = keys_of(fields, "signers")};
   tombstone.terms = parse_order(tombstone.statement);
   for (const auto& item : fields.list("signatures", kMaxCards)) tombstone.signatures.push_back(card_signature(item));
   if (const auto text = fields.text("key"); !text.empty()) {
@@ -75,6 +106,17 @@ File open_or_create(const Path& path) {
 }
 
 }  // namespace
+
+bool Tombstone::is_about(const VaultId& id, const VerifyKey& by, const std::vector<VerifyKey>& now_owners) const {
+  if (terms.vault != id) return false;
+  if (has(signers, by)) return true;
+  return has(owners, by) && std::ranges::any_of(signers, [&](const VerifyKey& key) { return has(now_owners, key); });
+}
+
+bool Tombstone::is_about(const Vault& now) const {
+  if (terms.vault == now.id && vault == now.key) return true;
+  return is_about(now.id, now.policy_text.by, now.policy.owners);
+}
 
 Tombstones Tombstones::open(const Path& data, TombstoneKey key) {
   Tombstones tombstones(open_or_create(data / "tombstones"), std::move(key));

@@ -16,6 +16,14 @@ struct Tombstone {
   OrderTerms terms;
   std::vector<CardSignature> signatures;
   std::optional<VerifyKey> key;  // of the device, for a burn
+  VaultKey vault{};
+  std::vector<VerifyKey> owners;   // of the vault
+  std::vector<VerifyKey> signers;  // those of them of whom there was a statement
+
+  /// Also a vault of the same id that is enrolled anew: by one who signed, or by one of the owners who names one that
+  /// signed. Anybody can name others as owners of a vault of this id, and destroy it: that is nothing of theirs.
+  bool is_about(const VaultId& id, const VerifyKey& by, const std::vector<VerifyKey>& now_owners) const;
+  bool is_about(const Vault& vault) const;
 };
 
 /// Seals tombstones: an order's reason is for nobody else, and nobody else makes them.

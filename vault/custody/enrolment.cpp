@@ -5,6 +5,8 @@
 
 #include "crypto/random.h"
 #include "vault/access/case_access.h"
+#include "vault/access/catalog_rotation.h"
+#include "vault/access/decoy.h"
 #include "vault/access/role_keys.h"
 #include "vault/access/session_keys.h"
 #include "vault/audit/log.h"
@@ -132,41 +134,79 @@ void deal_users(Session& session, const CustodyPlan& plan, CustodyClient& custod
   }
 }
 
-/// Plans that neither users nor cases need any more are left out.
-std::vector<CustodyPlan> plans_in_use(const Session& session, const Header& header, std::uint32_t in_force) {
-  std::vector<CustodyPlan> plans;
-  for (const auto& plan : header.custody) {
-    const auto& state = session.state();
-    const auto users = state.active_users();
-    const bool used =
-        plan.epoch == in_force ||
-        std::ranges::any_of(users, [&](const User* u) { return u->slot_custody == plan.epoch; }) ||
-        std::ranges::any_of(state.cases(), [&](const auto& c) { return c.second.custody_epoch == plan.epoch; });
-    if (used) plans.push_back(plan);
+/// What an owner changes vault.json with.
+SigningKey root_key(Session& session) {
+  const auto role_keys = open_role_keys(session.catalog(), session.identity());
+  if (!role_keys || !role_keys->root) throw Error(Errc::kInternal, "an owner without the root key");
+  return SigningKey::from_seed(role_keys->root->clone());
+}
+
+/// The same for ever, also after custody ended and began again: by it custodians know devices, and cards name them.
+CustodySalt custody_salt(Session& session) {
+  const auto& header = session.keys().header;
+  if (!header.custody.empty()) return header.custody.back().salt;
+  const auto signature = root_key(session).sign("casevault/v1/custody-salt", header.vault_id);
+  return to_array<16>(ByteView(sha256(signature)).first(16));
+}
+
+/// People whose slot hangs on other custodians than those were dealt for by these too.
+void announce_unused_secrets(Catalog::Update& update, const Header& before) {
+  for (const auto& plan : before.custody) {
+    for (const auto* user : update.state().active_users()) {
+      if (user->slot_custody != plan.epoch) announce_forgotten_user(update, plan.epoch, user->keys.id);
+    }
   }
+}
+
+/// Nothing is opened by it any more.
+bool is_left(Session& session, const CustodyPlan& plan) {
+  const auto& state = session.state();
+  const auto users = state.active_users();
+  return plan.epoch != state.custody_epoch() && plan.epoch != state.handover_custody() &&
+         std::ranges::none_of(users, [&](const User* user) { return user->slot_custody == plan.epoch; }) &&
+         std::ranges::none_of(state.cases(), [&](const auto& c) { return c.second.custody_epoch == plan.epoch; });
+}
+
+std::vector<CustodyPlan> plans_in_use(Session& session) {
+  const auto waiting = still_to_forget(session);
+  const auto is_idle = [&](const CustodyPlan& plan) {
+    return is_left(session, plan) &&
+           std::ranges::none_of(waiting, [&](const StillToForget& some) { return some.custody_epoch == plan.epoch; });
+  };
+  auto plans = session.keys().header.custody;
+  std::erase_if(plans, is_idle);
   return plans;
 }
 
-/// The one change that puts another custody in force; vault.json follows it.
-void put_in_force(Session& session, std::uint32_t custody_epoch, const std::optional<CustodyPlan>& plan) {
+enum class Announce { kUnusedSecrets, kNothing };
+/// The one change that puts another custody in force, or the same with other plans beside it; vault.json follows it.
+void change_custody(Session& session, std::uint32_t custody_epoch, std::vector<CustodyPlan> plans, Announce announce) {
   auto& keys = session.keys();
-  const auto role_keys = open_role_keys(session.catalog(), session.identity());
-  if (!role_keys || !role_keys->root) throw Error(Errc::kInternal, "an owner without the root key");
+  const auto root = root_key(session);
   const ExclusiveAccess exclusive(session);
+  if (sha256(encode_header(keys.header, root)) != session.state().header_hash())
+    throw Error(Errc::kBusy, "another process changed vault.json meanwhile", "repeat the command");
   auto header = keys.header;
-  header.custody = plans_in_use(session, header, custody_epoch);
-  if (plan) header.custody.push_back(*plan);
-  const auto file = encode_header(header, SigningKey::from_seed(role_keys->root->clone()));
+  header.custody = std::move(plans);
+  const auto file = encode_header(header, root);
   Catalog::Update update(session.catalog());
   auto statement = new_statement(session, "custody");
   statement["epoch"] = custody_epoch;
   statement["header"] = to_hex(update.put_blob(file));
   update.append(statement, session.identity().signing);
+  if (announce == Announce::kUnusedSecrets) announce_unused_secrets(update, keys.header);
   update.announce_file("vault.json");
   update.commit();
   replace_file(session.folder() / "vault.json", file);
   session.catalog().set_finished("vault.json");
   keys.header = std::move(header);
+}
+
+/// All former plans stay until nothing hangs on them: drop_former_plans.
+void put_in_force(Session& session, std::uint32_t custody_epoch, const std::optional<CustodyPlan>& plan) {
+  auto plans = session.keys().header.custody;
+  if (plan) plans.push_back(*plan);
+  change_custody(session, custody_epoch, std::move(plans), Announce::kUnusedSecrets);
 }
 
 void rekey_cases(Session& session, const EnrolObserver& observer) {
@@ -178,10 +218,56 @@ void rekey_cases(Session& session, const EnrolObserver& observer) {
   }
   for (const auto number : numbers) {
     observer("re-keying " + case_name(number));
-    auto open = open_case(session, number, Right::kAdd, "case-rekey", case_name(number));
-    rotate_case(session, open, {});
-    session.record("case-rekey", case_name(number));
+    try {
+      auto open = open_case(session, number, Right::kAdd, "case-rekey", case_name(number));
+      rotate_case(session, open, {});
+      session.record("case-rekey", case_name(number));
+    } catch (const Error& error) {  // an order about this one case
+      if (error.code() != Errc::kDestroyed && error.code() != Errc::kCustodiansRefused) throw;
+      session.warn(case_name(number) + " keeps its key: " + error.what());
+    }
   }
+}
+
+/// What former custodians could not be told is given up, the oldest first, rather than to let nobody enrol any more.
+void make_room_for_plan(Session& session) {
+  forget_announced_shares(session);
+  while (session.keys().header.custody.size() >= kMaxCustodyPlans) {
+    auto plans = session.keys().header.custody;
+    const auto oldest = std::ranges::find_if(plans, [&](const auto& plan) { return is_left(session, plan); });
+    if (oldest == plans.end())
+      throw Error(Errc::kUsage, "people or cases still hang on all former custodians", "casevault custody status");
+    std::string names;
+    for (const auto& seat : oldest->custodians) names += (names.empty() ? "" : ", ") + seat.custodian.name;
+    session.warn("what " + names + " kept is not known to be deleted and is not asked for any more; ask them to do it");
+    plans.erase(oldest);
+    change_custody(session, session.state().custody_epoch(), std::move(plans), Announce::kNothing);
+  }
+}
+
+/// One's own at once; those of others when they follow.
+void end_duress_passphrases(Session& session) {
+  drop_duress_passphrase(session);
+  std::string others;
+  for (const auto* user : session.state().active_users()) {
+    if (user->spare_slot) others += (others.empty() ? "" : ", ") + user->keys.name;
+  }
+  if (others.empty()) return;
+  session.warn("the duress passphrase of " + others +
+               " is from before this change: let them unlock soon, which takes it away, and set it again; until then "
+               "it opens the decoy and alarms nobody");
+}
+
+/// The catalogue key is handed over as the custody in force wants it.
+void renew_catalog_key(Session& session) {
+  const auto& state = session.state();
+  if (state.handover_custody() == state.custody_epoch()) return;
+  session.record("catalog-rekey", "", "begun");
+  {
+    const ExclusiveAccess exclusive(session);
+    rotate_catalog(session, std::nullopt);
+  }
+  session.record("catalog-rekey", "");
 }
 
 const CustodyPlan* plan_in_force(Session& session) {
@@ -223,11 +309,10 @@ EnrolResult enrol_custody(Session& session, const EnrolRequest& request, const E
   require_owner(session, "custody-enroll");
   check_enrolment(request);
   session.record("custody-enroll", "", "begun");
+  make_room_for_plan(session);
   CustodyPlan plan;
   plan.epoch = session.state().newest_custody_epoch() + 1;
-  // Ids stay: of devices that custodians know, and on cards.
-  const auto* before = plan_in_force(session);
-  plan.salt = before != nullptr ? before->salt : random_array<16>();
+  plan.salt = custody_salt(session);
   plan.threshold = request.threshold;
   plan.quorum = request.quorum;
   plan.lease_hours = request.lease_hours;
@@ -248,6 +333,8 @@ EnrolResult enrol_custody(Session& session, const EnrolRequest& request, const E
   deal_users(session, plan, custodians);
   put_in_force(session, plan.epoch, plan);
   session.record("custody-enroll", "");
+  end_duress_passphrases(session);
+  renew_catalog_key(session);
   rekey_cases(session, observer);
   result.progress = custody_progress(session);
   return result;
@@ -265,6 +352,7 @@ CustodyProgress continue_custody(Session& session, const EnrolObserver& observer
       if (user->slot_custody != plan->epoch) deposit_for_user(session, *user);
     }
   }
+  renew_catalog_key(session);
   rekey_cases(session, observer);
   forget_announced_shares(session);
   return custody_progress(session);
@@ -277,11 +365,19 @@ CustodyProgress leave_custody(Session& session, const EnrolObserver& observer) {
   session.record("custody-leave", "", "begun");
   put_in_force(session, 0, std::nullopt);
   session.record("custody-leave", "");
+  end_duress_passphrases(session);
+  renew_catalog_key(session);
   rekey_cases(session, observer);
   return custody_progress(session);
 }
 
-CustodyProgress custody_progress(const Session& session) {
+void drop_former_plans(Session& session) {
+  if (plans_in_use(session).size() == session.keys().header.custody.size()) return;
+  const ExclusiveAccess exclusive(session, 0);
+  change_custody(session, session.state().custody_epoch(), plans_in_use(session), Announce::kNothing);
+}
+
+CustodyProgress custody_progress(Session& session) {
   const auto& state = session.state();
   CustodyProgress progress;
   for (const auto& [number, entry] : state.cases()) {
@@ -290,6 +386,7 @@ CustodyProgress custody_progress(const Session& session) {
   for (const auto* user : state.active_users()) {
     if (user->slot_custody != state.custody_epoch()) progress.users_waiting.push_back(user->keys.name);
   }
+  progress.to_forget = still_to_forget(session);
   return progress;
 }
 
@@ -301,12 +398,17 @@ void deposit_for_user(Session& session, const User& user) {
   });
 }
 
-void forget_user(Session& session, const std::string& name) {
-  for (const auto& plan : session.keys().header.custody) {
-    try_with_custodians(session, "the removal of " + name, [&] {
-      const SecretName secret{custody_id(plan.salt, ScopeKind::kUser, name), plan.epoch};
-      custodians_of(session, plan.epoch).delete_user(secret, session.identity().signing);
-    });
+void announce_removed_user(Catalog::Update& update, const Header& header, const UserId& user) {
+  for (const auto& plan : header.custody) announce_forgotten_user(update, plan.epoch, user);
+}
+
+void forget_removed_user(Session& session, const std::string& name) {
+  forget_announced_shares(session);
+  for (const auto& waiting : still_to_forget(session)) {
+    if (std::ranges::find(waiting.of, name) == waiting.of.end()) continue;
+    session.warn("the custodians still hold what they kept of " + name +
+                 ", for not all were reached; it is tried again at the next unlocking of an owner: casevault custody "
+                 "status");
   }
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "vault/custody/shares.h"
 #include "vault/custody/wire.h"
 #include "vault/storage/file.h"
 #include "vault/vault.h"
@@ -26,6 +27,7 @@ struct EnrolRequest {
 struct CustodyProgress {
   std::vector<std::int64_t> cases_waiting;  // re-keyed when somebody who may add to them next does
   std::vector<std::string> users_waiting;   // converted at their next unlocking
+  std::vector<StillToForget> to_forget;     // of former custody, at the next unlocking of an owner that reaches them
 };
 
 struct EnrolResult {
@@ -50,12 +52,18 @@ CustodyProgress continue_custody(Session& session, const EnrolObserver& observer
 /// Ends custody: cases are re-keyed without, users converted at their next unlocking. For owners.
 CustodyProgress leave_custody(Session& session, const EnrolObserver& observer);
 
-CustodyProgress custody_progress(const Session& session);
+CustodyProgress custody_progress(Session& session);
+
+/// Takes plans on which nothing hangs any more out of vault.json: no slot, no case, nothing that is still to be
+/// forgotten. For owners.
+void drop_former_plans(Session& session);
 
 // For changes of people, in a vault under custody; nothing otherwise. What custodians could not be told is said in a
 // warning of the session.
 void deposit_for_user(Session& session, const User& user);
-void forget_user(Session& session, const std::string& name);
+/// In the same update as the removal.
+void announce_removed_user(Catalog::Update& update, const Header& header, const UserId& user);
+void forget_removed_user(Session& session, const std::string& name);
 /// The owners of today, as those who may change things at the custodians.
 void renew_policies(Session& session);
 

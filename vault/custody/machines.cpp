@@ -44,16 +44,36 @@ DeviceRequest parse_request(std::string_view text) {
 
 void require_name(const std::string& name) {
   if (!is_valid_user_name(name))
-    throw Error(Errc::kUsage, "a machine's name is 1 to 64 bytes of text", "choose one with --name NAME");
+    throw Error(Errc::kUsage, "a machine's name is 1 to 64 bytes, without comma, slash and backslash",
+                "choose one: casevault custody enroll-device --name NAME");
+}
+
+/// A key keeps the name that it was made with: custodians know it by that, and orders burn it by that.
+DeviceKey device_called(const Vault& vault, const std::optional<std::string>& name) {
+  const auto& environment = vault.environment();
+  const auto& id = vault.header().vault_id;
+  if (name) require_name(*name);
+  auto device = load_device(environment, id);
+  if (!device) return name ? create_device(environment, id, *name) : ensure_device(environment, id);
+  if (name && *name != device->name) {
+    const auto path = device_file(environment, id).string();
+    throw Error(Errc::kUsage, "this machine has a key already, made as " + device->name + "; nothing was changed",
+                "only where no custodian knows it as that: mv " + path + " " + path + ".old; then the same again");
+  }
+  return *std::move(device);
+}
+
+bool is_conflict(const Error& error) {
+  return error.code() == Errc::kCustodiansRefused &&
+         std::string_view(error.what()).starts_with("the custodians hold something else");
 }
 
 }  // namespace
 
-std::string device_request(const Vault& vault, const std::string& name) {
-  require_name(name);
+std::string device_request(const Vault& vault, const std::optional<std::string>& name) {
   newest_plan(vault.header());
   const auto& id = vault.header().vault_id;
-  const auto device = ensure_device(vault.environment(), id, name);
+  const auto device = device_called(vault, name);
   return std::string(kPrefix) + to_hex(id) + "/" + to_percent_encoded(device.name) + "/" +
          to_hex(device.key.verify_key().bytes);
 }
@@ -65,16 +85,22 @@ std::string enrol_machine(Session& session, const std::string& text) {
     throw Error(Errc::kUsage, "this request is for another vault", "casevault custody enroll-device");
   session.record("custody-device", request.name, "begun");
   const auto& plan = newest_plan(session.keys().header);
-  custodians_of(session, plan.epoch)
-      .add_device(custody_id(plan.salt, ScopeKind::kDevice, request.name), request.key, session.identity().signing);
+  try {
+    custodians_of(session, plan.epoch)
+        .add_device(custody_id(plan.salt, ScopeKind::kDevice, request.name), request.key, session.identity().signing);
+  } catch (const Error& error) {
+    if (!is_conflict(error)) throw;
+    throw Error(Errc::kCustodiansRefused, "the custodians know another machine as " + request.name + " already",
+                "on the new machine, with a name that none had: casevault custody enroll-device --name NAME");
+  }
   session.record("custody-device", request.name);
   return request.name;
 }
 
-void enrol_this_machine(const Vault& vault, const std::vector<Invitation>& invitations, const std::string& name) {
-  require_name(name);
+std::string enrol_this_machine(const Vault& vault, const std::vector<Invitation>& invitations,
+                               const std::optional<std::string>& name) {
   const auto& plan = newest_plan(vault.header());
-  const auto device = ensure_device(vault.environment(), vault.header().vault_id, name);
+  const auto device = device_called(vault, name);
   std::vector<std::pair<VerifyKey, ByteArray<32>>> tokens;
   for (const auto& invitation : invitations) {
     const bool known = std::ranges::any_of(
@@ -86,6 +112,7 @@ void enrol_this_machine(const Vault& vault, const std::vector<Invitation>& invit
   }
   connect(vault.header(), plan, vault.environment())
       .enrol_device(custody_id(plan.salt, ScopeKind::kDevice, device.name), tokens);
+  return device.name;
 }
 
 }  // namespace casevault

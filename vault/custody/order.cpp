@@ -46,7 +46,8 @@ bool fits(OrderType type, const OrderScope& scope) {
   return (type == OrderType::kBurn) == (scope.kind == ScopeKind::kDevice);
 }
 
-bool is_reason(std::string_view text) { return text.size() <= kMaxOrderReason && is_utf8(text); }
+// Control characters, quotes and backslashes count as they are written: an answer has room for so many bytes.
+bool is_reason(const std::string& text) { return is_utf8(text) && Json(text).dump().size() - 2 <= kMaxOrderReason; }
 
 OrderSignature signature_from_json(const Json& object) {
   Fields fields(object, "order");
@@ -123,10 +124,14 @@ std::optional<OrderScope> OrderScope::parse(std::string_view text) {
 Order Order::make(OrderType type, const OrderScope& scope, const VaultId& vault, std::string reason,
                   std::int64_t now_ms) {
   if (!fits(type, scope)) {
-    throw Error(Errc::kUsage, type == OrderType::kBurn ? "a burn is for one device, and needs its name"
-                                                       : "an order for a device can only be a burn");
+    throw Error(Errc::kUsage,
+                type == OrderType::kBurn ? "a burn is for one machine, and needs its name"
+                                         : "an order for a machine can only be a burn",
+                type == OrderType::kBurn ? "add --device NAME, as casevault custody status calls it there"
+                                         : "casevault order issue burn --device NAME --card FILE");
   }
-  if (!is_reason(reason)) throw Error(Errc::kUsage, "the reason is longer than 500 bytes, or not UTF-8");
+  if (!is_reason(reason))
+    throw Error(Errc::kUsage, "the reason is longer than 500 bytes (a quote or backslash counts twice), or not UTF-8");
   return {type, scope, vault, now_ms, now_ms + kOrderLifeMs, std::move(reason), random_array<16>()};
 }
 
@@ -219,7 +224,8 @@ OrderReceipt parse_receipt(std::string_view body, const VerifyKey& custodian, co
 OrdersAnswer OrdersAnswer::parse(std::string_view body, const VaultId& vault) {
   const Json json = parse_canonical(body, "list of orders");
   Fields fields(json, "list of orders");
-  OrdersAnswer out{.state = fields.text("state")};
+  OrdersAnswer out{
+      .state = fields.text("state"), .silence_ms = fields.time("silence"), .orders = {}, .next = fields.count("next")};
   for (const Json& one : fields.list("orders", kMaxOrdersShown)) {
     if (!one.is_object()) fields.fail();
     out.orders.push_back(standing_from_json(one, vault));
@@ -229,12 +235,24 @@ OrdersAnswer OrdersAnswer::parse(std::string_view body, const VaultId& vault) {
   return out;
 }
 
+void OrdersAnswer::join(OrdersAnswer page) {
+  for (OrderStanding& one : page.orders) {
+    const auto is_same = [&](const OrderStanding& have) {
+      return have.signed_order.statement == one.signed_order.statement;
+    };
+    if (std::ranges::none_of(orders, is_same)) orders.push_back(std::move(one));
+  }
+  state = std::move(page.state);
+  next = page.next;
+}
+
 const OrderStanding* OrdersAnswer::find_waiting(OrderType type, const OrderScope& scope, std::int64_t now_ms) const {
   const OrderStanding* best = nullptr;
   for (const OrderStanding& one : orders) {
     const bool waits = one.done_ms == 0 && one.order.is_in_force(now_ms);
     if (!waits || one.order.type != type || one.order.scope != scope) continue;
-    if (!best || one.have > best->have) best = &one;
+    const auto rank = [](const OrderStanding& order) { return std::pair(order.have, order.order.expires_ms); };
+    if (!best || rank(one) > rank(*best)) best = &one;
   }
   return best;
 }
@@ -248,8 +266,9 @@ std::optional<SignedOrder> find_waiting(const std::vector<OrdersAnswer>& answers
     const std::string& statement = waiting->signed_order.statement;
     by_statement.try_emplace(statement, SignedOrder{statement, {}}).first->second.join(waiting->signed_order);
   }
-  const auto most =
-      std::ranges::max_element(by_statement, {}, [](const auto& entry) { return entry.second.signatures.size(); });
+  const auto most = std::ranges::max_element(by_statement, {}, [](const auto& entry) {
+    return std::pair(entry.second.signatures.size(), Order::parse(entry.first).expires_ms);
+  });
   if (most == by_statement.end()) return std::nullopt;
   return std::move(most->second);
 }

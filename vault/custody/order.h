@@ -13,8 +13,9 @@ namespace casevault {
 // /v1/orders" and "GET /v1/orders". What comes from outside throws Error{kDamaged} where it is not exactly as it
 // should be.
 
-inline constexpr std::size_t kMaxOrderReason = 500;                   // bytes
-inline constexpr std::size_t kMaxOrdersShown = 1'000;                 // in one answer of a custodian
+inline constexpr std::size_t kMaxOrderReason = 500;    // bytes, as they stand in JSON
+inline constexpr std::size_t kMaxOrderPages = 16;      // of one custodian: the first ones have the newest
+inline constexpr std::size_t kMaxOrdersShown = 1'000;  // in one answer of a custodian
 inline constexpr std::int64_t kOrderLifeMs = 3 * 24 * 3600 * 1000LL;  // of ours: time for a second card elsewhere
 
 enum class OrderType { kLock, kUnlock, kDestroy, kBurn };
@@ -110,15 +111,20 @@ struct OrderStanding {
 
 /// The answer of `GET /v1/orders`. Not signed: what it says is as good as the connection.
 struct OrdersAnswer {
-  std::string state;  // "active", "locked", "destroyed"
+  std::string state;            // "active", "locked", "destroyed"
+  std::int64_t silence_ms = 0;  // from when on silence locks the vault there; 0: never, or it is locked
   std::vector<OrderStanding> orders;
+  std::uint64_t next = 0;  // `from` of the next page; 0: there is none
+  /// Takes over what another page has and this has not.
+  void join(OrdersAnswer page);
   static OrdersAnswer parse(std::string_view body, const VaultId& vault);
-  /// The order of this type and scope that waits for signatures at `now_ms`, with the most of them; nullptr without.
+  /// The order of this type and scope that waits for signatures at `now_ms`, with the most of them, of several the one
+  /// that waits longest; nullptr without.
   const OrderStanding* find_waiting(OrderType type, const OrderScope& scope, std::int64_t now_ms) const;
 };
 
 /// The order of this type and scope that waits for signatures anywhere, with those of all custodians that have it; of
-/// several the one with the most. nullopt without one.
+/// several the one with the most, then the one that waits longest. nullopt without one.
 std::optional<SignedOrder> find_waiting(const std::vector<OrdersAnswer>& answers, OrderType type,
                                         const OrderScope& scope, std::int64_t now_ms);
 

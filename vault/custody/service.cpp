@@ -23,6 +23,7 @@ using boost::system::error_code;
 constexpr std::chrono::milliseconds kAfterNoDescriptor{100};
 constexpr std::size_t kOtherDescriptors = 64;  // the store, the log, epoll and the like
 constexpr unsigned kMostLanes = 4;
+constexpr unsigned long kMaxPort = 65'535;
 
 Error cannot_listen(const std::string& address, const error_code& error) {
   const bool taken = error == boost::asio::error::address_in_use;
@@ -37,7 +38,11 @@ tcp::endpoint endpoint_of(boost::asio::io_context& context, const std::string& a
   std::string host = address.substr(0, colon);
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   const std::string port = colon < address.size() ? address.substr(colon + 1) : "";
-  if (host.empty() || port.empty()) throw Error(Errc::kUsage, "'" + address + "' is not HOST:PORT");
+  const bool is_port = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == port.npos &&
+                       std::stoul(port) <= kMaxPort;
+  if (host.empty() || !is_port)
+    throw Error(Errc::kUsage, "'" + address + "' is not HOST:PORT",
+                "as in --listen 127.0.0.1:8443 or --listen [::]:8443");
   error_code error;
   tcp::resolver resolver(context);
   const auto found = resolver.resolve(host, port, tcp::resolver::numeric_service | tcp::resolver::passive, error);

@@ -1,21 +1,26 @@
 #include "vault/custody/shares.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <functional>
+#include <map>
 
 #include "crypto/kdf.h"
 #include "crypto/shamir.h"
 #include "vault/access/session_keys.h"
 #include "vault/custody/choices.h"
-#include "vault/custody/client.h"
 #include "vault/custody/device.h"
+#include "vault/custody/enrolment.h"
 #include "vault/storage/catalog_state.h"
 #include "vault/storage/json.h"
 
 namespace casevault {
 namespace {
 
-constexpr std::string_view kAnnounced = "share/";
+constexpr std::string_view kCaseShare = "share/";
+constexpr std::string_view kUserSecrets = "user-secrets/";
+constexpr std::string_view kHandover = "handover/";
 const std::string kStatusHint = "casevault custody status";
 
 std::string case_name(std::int64_t number) { return "C-" + std::to_string(number); }
@@ -30,28 +35,50 @@ SecretName name_of(const CustodyPlan& plan, std::int64_t number, std::uint32_t k
   return {custody_id(plan.salt, ScopeKind::kCase, case_name(number)), key_epoch};
 }
 
-/// `share/<custody epoch>/<case number>/<key epoch>`
+/// `share/<custody epoch>/<case number>/<key epoch>`, `user-secrets/<custody epoch>/<user id>` or
+/// `handover/<custody epoch>/<catalogue epoch>`
 struct Announced {
+  enum class Kind { kCase, kUser, kHandover };
+  Kind kind = Kind::kCase;
   std::uint32_t custody_epoch = 0;
-  std::int64_t number = 0;
-  std::uint32_t key_epoch = 0;
+  std::int64_t number = 0;      // of a case
+  std::uint32_t key_epoch = 0;  // of a case, or the catalogue
+  UserId user{};
 
   std::string encode() const {
-    return std::string(kAnnounced) + std::to_string(custody_epoch) + "/" + std::to_string(number) + "/" +
-           std::to_string(key_epoch);
+    const auto epoch = std::to_string(custody_epoch) + "/";
+    if (kind == Kind::kUser) return std::string(kUserSecrets) + epoch + to_hex(user);
+    if (kind == Kind::kHandover) return std::string(kHandover) + epoch + std::to_string(key_epoch);
+    return std::string(kCaseShare) + epoch + std::to_string(number) + "/" + std::to_string(key_epoch);
   }
   static std::optional<Announced> parse(std::string_view text) {
-    if (!text.starts_with(kAnnounced)) return std::nullopt;
-    text.remove_prefix(kAnnounced.size());
+    static const std::array kPrefixes = {std::pair(Kind::kCase, kCaseShare), std::pair(Kind::kUser, kUserSecrets),
+                                         std::pair(Kind::kHandover, kHandover)};
+    for (const auto& [kind, prefix] : kPrefixes) {
+      if (text.starts_with(prefix)) return parse(kind, text.substr(prefix.size()));
+    }
+    return std::nullopt;
+  }
+
+ private:
+  static std::optional<Announced> parse(Kind kind, std::string_view text) {
     Announced parsed;
+    parsed.kind = kind;
     const auto take = [&](auto& number) {
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
       text.remove_prefix(static_cast<std::size_t>(end - text.data()));
       if (text.starts_with("/")) text.remove_prefix(1);
       return error == std::errc();
     };
-    if (!take(parsed.custody_epoch) || !take(parsed.number) || !take(parsed.key_epoch) || !text.empty())
-      return std::nullopt;
+    if (!take(parsed.custody_epoch)) return std::nullopt;
+    if (kind == Kind::kUser) {
+      const auto user = array_from_hex<16>(text);
+      if (!user) return std::nullopt;
+      parsed.user = *user;
+      return parsed;
+    }
+    if (kind == Kind::kCase && !take(parsed.number)) return std::nullopt;
+    if (!take(parsed.key_epoch) || !text.empty()) return std::nullopt;
     return parsed;
   }
 };
@@ -78,6 +105,88 @@ SlotKey slot_key_of(const Header& header, const PassphraseKey& stretched, const 
   const auto output = oprf_finalize(stretched, evaluation.blind, interpolate_in_exponent(answers));
   const auto key = derive_key<SlotKey>(output, "casevault/v1/custody-oprf", header.vault_id);
   return mix_keys<SlotKey>(key, "casevault/v1/slot-custody", custody_share(header.vault_id, share));
+}
+
+/// What is announced, and under which name.
+struct Forgetting {
+  std::string file;
+  Announced what;
+};
+
+std::map<std::uint32_t, std::vector<Forgetting>> announced_by_epoch(Session& session) {
+  std::map<std::uint32_t, std::vector<Forgetting>> by_epoch;
+  for (const auto& file : session.catalog().unfinished()) {
+    const auto announced = Announced::parse(file);
+    if (announced && session.keys().header.custody_of(announced->custody_epoch) != nullptr)
+      by_epoch[announced->custody_epoch].push_back({file, *announced});
+  }
+  return by_epoch;
+}
+
+/// For another time.
+bool can_wait(const Error& error) {
+  static constexpr std::array kWaiting = {Errc::kTooFewCustodians, Errc::kCustodiansRefused, Errc::kNotAllowed,
+                                          Errc::kBusy, Errc::kNoSpace};
+  return std::ranges::find(kWaiting, error.code()) != kWaiting.end();
+}
+
+/// Under the name of nobody: users' names are not empty.
+SecretName handover_name(const CustodyPlan& plan, std::uint32_t catalog_epoch) {
+  return {custody_id(plan.salt, ScopeKind::kUser, ""), catalog_epoch};
+}
+
+SecretName secret_name(const CatalogState& state, const CustodyPlan& plan, const Announced& announced) {
+  switch (announced.kind) {
+    case Announced::Kind::kCase:
+      return name_of(plan, announced.number, announced.key_epoch);
+    case Announced::Kind::kHandover:
+      return handover_name(plan, announced.key_epoch);
+    case Announced::Kind::kUser:
+      break;
+  }
+  const auto* user = state.find_user(announced.user);
+  if (user == nullptr) throw Error(Errc::kDamaged, "catalog.db: a user to be forgotten is unknown", "casevault verify");
+  return {custody_id(plan.salt, ScopeKind::kUser, user->keys.name), plan.epoch};
+}
+
+std::string name_for_people(const CatalogState& state, const Announced& announced) {
+  if (announced.kind == Announced::Kind::kCase) return case_name(announced.number);
+  if (announced.kind == Announced::Kind::kHandover) return "the catalogue";
+  const auto* user = state.find_user(announced.user);
+  return user != nullptr ? user->keys.name : to_hex(announced.user).substr(0, 8);
+}
+
+using Delete = std::function<void(const std::vector<SecretName>& names)>;
+
+void forget_some(Session& session, const CustodyPlan& plan, const std::vector<Forgetting>& some,
+                 const Delete& delete_all) {
+  if (some.empty()) return;
+  std::vector<SecretName> names;
+  for (const auto& forgetting : some) names.push_back(secret_name(session.state(), plan, forgetting.what));
+  try {
+    delete_all(names);
+  } catch (const Error& error) {
+    const bool destroyed = error.code() == Errc::kDestroyed;
+    if (!destroyed && !can_wait(error)) throw;
+    if (!destroyed) return;
+    if (some.size() > 1) {  // one of them was destroyed by an order, so all were refused
+      for (const auto& forgetting : some) forget_some(session, plan, {forgetting}, delete_all);
+      return;
+    }
+  }
+  for (const auto& forgetting : some) session.catalog().set_finished(forgetting.file);
+}
+
+void forget_at(Session& session, const CustodyPlan& plan, const std::vector<Forgetting>& announced) {
+  std::vector<Forgetting> users;
+  std::vector<Forgetting> shares;
+  for (const auto& forgetting : announced)
+    (forgetting.what.kind == Announced::Kind::kUser ? users : shares).push_back(forgetting);
+  const auto& owner = session.identity().signing;
+  forget_some(session, plan, users,
+              [&](const auto& names) { custodians_of(session, plan.epoch).delete_users(names, owner); });
+  forget_some(session, plan, shares,
+              [&](const auto& names) { custodians_of(session, plan.epoch).delete_shares(names, owner); });
 }
 
 }  // namespace
@@ -150,17 +259,37 @@ CustodyClient& custodians_of(Session& session, std::uint32_t custody_epoch) {
   auto& keys = session.keys();
   auto& client = keys.custodians[custody_epoch];
   if (!client) {
-    client = std::make_shared<CustodyClient>(
-        connect(keys.header, plan_of(keys.header, custody_epoch), session.environment()));
+    const auto& header = keys.shown_header();
+    client = std::make_shared<CustodyClient>(connect(header, plan_of(header, custody_epoch), session.environment()));
   }
   return *client;
 }
+
+const CustodyPlan* shown_plan(Session& session) {
+  const auto& keys = session.keys();
+  if (!keys.around) return keys.header.custody_of(session.state().custody_epoch());
+  return keys.around->header.custody.empty() ? nullptr : &keys.around->header.custody.back();
+}
+
+CustodyClient& shown_custodians(Session& session) { return custodians_of(session, shown_plan(session)->epoch); }
 
 CustodyShare custody_share(const VaultId& vault, const Scalar& scalar) {
   return derive_key<CustodyShare>(scalar, "casevault/v1/custody-share", vault);
 }
 
+namespace {
+
+// The vault that a decoy stands for would ask for the case's share here. The user's own, which custodians give out
+// under duress, too, takes a request and an answer of the same size.
+void ask_as_the_vault_around(Session& session) {
+  const auto* plan = shown_plan(session);
+  if (plan != nullptr) shown_custodians(session).release({name_of(*plan, session.user_name())});
+}
+
+}  // namespace
+
 std::optional<CustodyShare> release_case_share(Session& session, const CaseEntry& entry) {
+  if (session.keys().around) ask_as_the_vault_around(session);
   if (entry.custody_epoch == 0) return std::nullopt;
   const auto& header = session.keys().header;
   const auto name = name_of(plan_of(header, entry.custody_epoch), entry.number, entry.epoch);
@@ -183,6 +312,29 @@ std::optional<NewCaseShare> deal_case_share(Session& session, std::int64_t numbe
   return NewCaseShare{custody_share(header.vault_id, secret), commitment, epoch};
 }
 
+void deal_handover_share(Session& session, const Scalar& scalar, std::uint32_t catalog_epoch) {
+  const auto custody_epoch = session.state().custody_epoch();
+  const auto name = handover_name(plan_of(session.keys().header, custody_epoch), catalog_epoch);
+  auto& custodians = custodians_of(session, custody_epoch);
+  custodians.deal_handover(name, scalar, session.identity().signing);
+  if (equal_constant_time(custodians.release({name}).front(), scalar)) return;
+  throw Error(Errc::kTooFewCustodians, "the custodians do not give back what they were given; nothing was changed",
+              "casevault custody status");
+}
+
+CustodyShare release_handover_share(const Header& header, const Environment& environment, std::uint32_t catalog_epoch) {
+  if (header.custody.empty())
+    throw Error(Errc::kDamaged, "vault.json does not name the custodians", "casevault verify");
+  for (auto plan = header.custody.rbegin();; ++plan) {
+    try {
+      auto custodians = connect(header, *plan, environment);
+      return custody_share(header.vault_id, custodians.release({handover_name(*plan, catalog_epoch)}).front());
+    } catch (const Error&) {
+      if (std::next(plan) == header.custody.rend()) throw;
+    }
+  }
+}
+
 std::optional<CustodyShare> share_of(const std::optional<NewCaseShare>& dealt) {
   if (!dealt) return std::nullopt;
   return dealt->share.clone();
@@ -196,27 +348,53 @@ void put_share(nlohmann::json& statement, const std::optional<NewCaseShare>& dea
 
 void announce_forgotten_share(Catalog::Update& update, const CaseEntry& before) {
   if (before.custody_epoch == 0) return;
-  update.announce_file(Announced{before.custody_epoch, before.number, before.epoch}.encode());
+  Announced announced;
+  announced.custody_epoch = before.custody_epoch;
+  announced.number = before.number;
+  announced.key_epoch = before.epoch;
+  update.announce_file(announced.encode());
+}
+
+void announce_forgotten_user(Catalog::Update& update, std::uint32_t custody_epoch, const UserId& user) {
+  Announced announced;
+  announced.kind = Announced::Kind::kUser;
+  announced.custody_epoch = custody_epoch;
+  announced.user = user;
+  update.announce_file(announced.encode());
+}
+
+void announce_forgotten_handover(Catalog::Update& update) {
+  if (update.state().handover_custody() == 0) return;
+  Announced announced;
+  announced.kind = Announced::Kind::kHandover;
+  announced.custody_epoch = update.state().handover_custody();
+  announced.key_epoch = update.state().epoch();
+  update.announce_file(announced.encode());
+}
+
+std::vector<StillToForget> still_to_forget(Session& session) {
+  std::vector<StillToForget> waiting;
+  for (const auto& [epoch, announced] : announced_by_epoch(session)) {
+    StillToForget some{epoch, {}, {}};
+    for (const auto& forgetting : announced) {
+      auto name = name_for_people(session.state(), forgetting.what);
+      if (std::ranges::find(some.of, name) == some.of.end()) some.of.push_back(std::move(name));
+    }
+    for (const auto& seat : session.keys().header.custody_of(epoch)->custodians)
+      some.custodians.push_back(seat.custodian.name);
+    waiting.push_back(std::move(some));
+  }
+  return waiting;
 }
 
 void forget_announced_shares(Session& session) {
   if (session.role() != Role::kOwner) return;
-  std::map<std::uint32_t, std::vector<std::pair<std::string, SecretName>>> by_epoch;
-  for (const auto& file : session.catalog().unfinished()) {
-    const auto announced = Announced::parse(file);
-    const auto* plan = announced ? session.keys().header.custody_of(announced->custody_epoch) : nullptr;
-    if (plan == nullptr) continue;
-    by_epoch[announced->custody_epoch].emplace_back(file, name_of(*plan, announced->number, announced->key_epoch));
-  }
-  for (const auto& [epoch, shares] : by_epoch) {
-    try {
-      std::vector<SecretName> names;
-      for (const auto& [file, name] : shares) names.push_back(name);
-      custodians_of(session, epoch).delete_shares(names, session.identity().signing);
-      for (const auto& [file, name] : shares) session.catalog().set_finished(file);
-    } catch (const Error& error) {
-      if (error.code() != Errc::kTooFewCustodians && error.code() != Errc::kCustodiansRefused) throw;
-    }
+  for (const auto& [epoch, announced] : announced_by_epoch(session))
+    forget_at(session, *session.keys().header.custody_of(epoch), announced);
+  try {
+    drop_former_plans(session);
+  } catch (const Error& error) {
+    if (!can_wait(error)) throw;
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include "vault/custody/client.h"
 #include "vault/custody/device.h"
+#include "vault/custody/hearsay.h"
 #include "vault/vault.h"
 
 namespace casevault {
@@ -20,13 +21,18 @@ namespace {
 constexpr int kLookEveryMs = 60'000;  // at vault.json
 constexpr std::chrono::seconds kFirstPause{1};
 constexpr std::chrono::seconds kLongestPause{30};
-constexpr std::size_t kMaxLine = 65'536;  // bytes
+constexpr std::size_t kMaxLine = 65'536;           // bytes
+constexpr std::int64_t kClockSlackMs = 3'600'000;  // that an order counts as in force after its time
 
 /// What all the threads share: the pipe to the guard, and which orders it was told of.
 class Demands {
  public:
   explicit Demands(int descriptor) : descriptor_(descriptor) {}
   void lock() { say("lock\n"); }
+  /// Once for each order: a custodian that repeats an old one does not keep the vault locked.
+  void lock(const Sha256Digest& order) { say_once("lock\n", order); }
+  /// The same, and more may come of it.
+  void lock_and_wait(const Sha256Digest& order) { say_once("lock " + to_hex(order) + "\n", order); }
   void destroy(const Sha256Digest& order) {
     const std::lock_guard hold(mutex_);
     if (!told_.insert(order).second) return;
@@ -34,6 +40,10 @@ class Demands {
   }
 
  private:
+  void say_once(const std::string& line, const Sha256Digest& order) {
+    const std::lock_guard hold(mutex_);
+    if (locked_.insert(order).second) write_line(line);
+  }
   void say(const std::string& line) {
     const std::lock_guard hold(mutex_);
     write_line(line);
@@ -46,6 +56,7 @@ class Demands {
   int descriptor_;
   std::mutex mutex_;
   std::set<Sha256Digest> told_;
+  std::set<Sha256Digest> locked_;
 };
 
 bool is_signed_well(const SignedOrder& order, const CustodyPlan& plan, std::size_t needed) {
@@ -58,11 +69,21 @@ bool is_signed_well(const SignedOrder& order, const CustodyPlan& plan, std::size
   return cards.size() >= needed;
 }
 
+/// What all the ears have in common.
+struct Watch {
+  const VaultId& vault;
+  const CustodyPlan& plan;
+  const CustodyId device;
+  const Environment& environment;
+  Hearsay& hearsay;
+  Demands& demands;
+};
+
 /// One custodian's orders, in their order.
 class Ear {
  public:
-  Ear(const VaultId& vault, const CustodyPlan& plan, std::size_t custodian, CustodyClient client, Demands& demands)
-      : vault_(vault), plan_(plan), custodian_(custodian), client_(std::move(client)), demands_(demands) {}
+  Ear(const Watch& watch, std::size_t custodian, CustodyClient client)
+      : watch_(watch), custodian_(custodian), client_(std::move(client)) {}
 
   [[noreturn]] void listen() {
     auto pause = kFirstPause;
@@ -71,7 +92,7 @@ class Ear {
         obey(client_.wait_for_orders(custodian_, after_));
         pause = kFirstPause;
       } catch (const Error& error) {
-        if (error.code() == Errc::kCustodiansRefused) demands_.lock();  // this machine was burned, or the vault locked
+        if (error.code() == Errc::kCustodiansRefused || error.code() == Errc::kDestroyed) refused();
         std::this_thread::sleep_for(pause);
         pause = std::min(pause * 2, kLongestPause);
       }
@@ -81,25 +102,42 @@ class Ear {
  private:
   void obey(const OrderNews& news) {
     const bool is_first = after_ == 0;
-    bool must_lock = false;
+    std::optional<Sha256Digest> locking;
     for (const auto& done : news.orders) {
       after_ = std::max(after_, done.number);
       const auto order = Order::parse(done.order.statement);
-      const auto needed = order.type == OrderType::kLock ? 1 : plan_.quorum;
-      if (order.vault != vault_ || !is_signed_well(done.order, plan_, needed)) continue;
+      const auto hash = sha256(as_bytes(done.order.statement));
+      const auto needed = order.type == OrderType::kLock ? 1 : watch_.plan.quorum;
+      if (order.vault != watch_.vault || !is_signed_well(done.order, watch_.plan, needed)) continue;
       const bool is_whole = !order.scope.kind;
-      if (order.type == OrderType::kDestroy && is_whole) demands_.destroy(sha256(as_bytes(done.order.statement)));
-      must_lock = order.type != OrderType::kUnlock || (must_lock && !is_whole);
+      if (order.type == OrderType::kBurn && order.scope.id == watch_.device) watch_.demands.lock(hash);
+      if (order.type == OrderType::kDestroy && is_whole) {
+        destroy_or_lock(order, hash);
+      } else if (order.type != OrderType::kUnlock) {
+        locking = hash;
+      } else if (is_whole) {
+        locking.reset();
+      }
     }
     // What is long over must not lock a guard that begins today.
-    if (must_lock && (!is_first || news.state != "active")) demands_.lock();
+    if (locking && (!is_first || news.state != "active")) watch_.demands.lock(*locking);
+    news.state == "active" ? watch_.hearsay.open_there(custodian_) : refused();
   }
 
-  VaultId vault_;
-  CustodyPlan plan_;
+  void destroy_or_lock(const Order& order, const Sha256Digest& hash) {
+    const bool in_force = order.is_in_force(watch_.environment.now_ms() - kClockSlackMs);
+    const auto verdict = watch_.hearsay.destroyed_there(custodian_, hash, in_force);
+    verdict == Hearsay::Verdict::kDestroy ? watch_.demands.destroy(hash) : watch_.demands.lock_and_wait(hash);
+  }
+
+  /// This machine was burned, or the vault locked: so it says.
+  void refused() {
+    if (watch_.hearsay.refused_there(custodian_) == Hearsay::Verdict::kLock) watch_.demands.lock();
+  }
+
+  Watch watch_;
   std::size_t custodian_;
   CustodyClient client_;
-  Demands& demands_;
   std::uint64_t after_ = 0;
 };
 
@@ -187,8 +225,11 @@ int watch_custodians(const Path& folder, const Environment& environment, int dem
   }
   const auto connect = [&] { return CustodyClient(vault, *plan, *load_device(environment, vault), environment); };
   Demands to_guard(demands);
+  Hearsay hearsay(plan->custodians.size(), plan->threshold);
+  const auto device_id = custody_id(plan->salt, ScopeKind::kDevice, device->name);
+  const Watch watch{vault, *plan, device_id, environment, hearsay, to_guard};
   for (std::size_t custodian = 0; custodian < plan->custodians.size(); ++custodian) {
-    std::thread([&, custodian] { Ear(vault, *plan, custodian, connect(), to_guard).listen(); }).detach();
+    std::thread([&, custodian] { Ear(watch, custodian, connect()).listen(); }).detach();
   }
   Receipts on(connect());
   read_lines(

@@ -1,6 +1,5 @@
 #include "vault/raid/drill.h"
 
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include "crypto/random.h"
 #include "vault/raid/message.h"
 #include "vault/raid/processes.h"
+#include "vault/storage/folder.h"
 #include "vault/storage/layout.h"
 #include "vault/vault.h"
 
@@ -62,30 +62,29 @@ class StandIn {
   const Path& folder() const { return folder_; }
   std::size_t files() const { return files_; }
 
-  void fill() {
-    for (const auto name : kVaultFiles) copy_outline(Path(name), name == "slots" || name == "vault.json");
-    for (const auto name : kVaultFolders) fill_folder(Path(name), name == "handover");
+  /// Of what the vault has; links are left out, and nothing behind them is looked at.
+  void fill(const Folder& vault) {
+    for (const auto name : kVaultFiles) copy_outline(vault, std::string(name), name == "slots" || name == "vault.json");
+    for (const auto name : kVaultFolders) copy_outline(vault, std::string(name), name == "handover");
     sync_file_system(folder_);
   }
 
  private:
-  void fill_folder(const Path& below, bool with_content) {
-    if (!std::filesystem::is_directory(vault_ / below)) return;
-    make_directory(folder_ / below);
-    for (const auto& name : list_directory(vault_ / below)) {
-      if (std::filesystem::is_directory(std::filesystem::symlink_status(vault_ / below / name))) {
-        fill_folder(below / name, with_content);
-      } else {
-        copy_outline(below / name, with_content);
-      }
+  void copy_outline(const Folder& in, const std::string& name, bool with_content) {
+    const auto entry = in.look_at(name);
+    if (!entry) return;
+    const auto path = folder_ / (in.path() / name).lexically_relative(vault_);
+    if (entry->kind == FolderEntry::Kind::kFolder) {
+      const auto below = in.open_folder(name);
+      make_directory(path);
+      for (const auto& inside : below->names()) copy_outline(*below, inside, with_content);
+    } else if (entry->kind == FolderEntry::Kind::kFile) {
+      make_file(path, entry->size, with_content);
     }
   }
 
-  void copy_outline(const Path& below, bool with_content) {
-    struct stat status {};
-    if (lstat((vault_ / below).c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return;
-    const auto size = static_cast<std::uint64_t>(status.st_size);
-    auto file = File::create_new(folder_ / below);
+  void make_file(const Path& path, std::uint64_t size, bool with_content) {
+    auto file = File::create_new(path);
     ++files_;
     if (!with_content) return file.truncate(size);
     Bytes noise(static_cast<std::size_t>(std::min(size, kMaxFilled)));
@@ -101,10 +100,10 @@ class StandIn {
 }  // namespace
 
 DrillResult rehearse_destroying(const Path& folder, const Environment& environment) {
-  const auto absolute = std::filesystem::absolute(folder).lexically_normal();
-  Vault::open(absolute, environment);
-  StandIn stand_in(absolute.has_filename() ? absolute : absolute.parent_path());
-  stand_in.fill();
+  Vault::open(folder, environment);
+  const auto vault = Folder::open(std::filesystem::canonical(folder));
+  StandIn stand_in(vault->path());
+  stand_in.fill(*vault);
   DrillResult result;
   result.files = stand_in.files();
   result.keys_out_of_memory = time_to_end_holder();

@@ -23,13 +23,14 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // Milliseconds.
-constexpr int kRequestTimeout = 5'000;        // for a connection to say what it wants
-constexpr int kUnlockTimeout = 120'000;       // for a keeper to open the vault; custodians may be slow
-constexpr int kFirstUnlockTimeout = 60'000;   // of a guard that `unlock` started
-constexpr int kGraceOfCommands = 250;         // to end at a whole step, when the vault is locked
-constexpr int kGraceBeforeDestroying = 10;    // for the keeper to wipe its key
-constexpr int kPatienceWithKilled = 1'000;    // for the system to end processes that were killed
-constexpr int kPatienceWithWatcher = 10'000;  // to pass on the receipts, when all is done
+constexpr int kRequestTimeout = 5'000;          // for a connection to say what it wants
+constexpr int kUnlockTimeout = 120'000;         // for a keeper to open the vault; custodians may be slow
+constexpr int kFirstUnlockTimeout = 60'000;     // of a guard that `unlock` started
+constexpr int kPatienceAfterOrder = 3'600'000;  // of a guard that `unlock` started and an order locked
+constexpr int kGraceOfCommands = 250;           // to end at a whole step, when the vault is locked
+constexpr int kGraceBeforeDestroying = 10;      // for the keeper to wipe its key
+constexpr int kPatienceWithKilled = 1'000;      // for the system to end processes that were killed
+constexpr int kPatienceWithWatcher = 10'000;    // to pass on the receipts, when all is done
 constexpr std::size_t kMaxConnections = 64;
 constexpr std::size_t kMaxKeepers = 8;
 
@@ -140,7 +141,7 @@ class Guard {
     for (const auto& connection : connections_) wait = sooner(wait, milliseconds_until(connection.deadline));
     for (const auto& keeper : keepers_)
       if (!keeper.is_open) wait = sooner(wait, milliseconds_until(keeper.deadline));
-    if (settings_.ends_when_locked && keepers_.empty()) wait = sooner(wait, milliseconds_until(first_deadline_));
+    if (settings_.ends_when_locked && keepers_.empty()) wait = sooner(wait, milliseconds_until(end_of_patience()));
     return wait;
   }
 
@@ -168,6 +169,7 @@ class Guard {
   void obey(const Demand& demand) {
     switch (demand.kind) {
       case Demand::Kind::kLock:
+        if (!demand.order.empty()) stays_until_ = after(kPatienceAfterOrder);
         lock(demand.reason, kGraceOfCommands);
         if (!demand.order.empty()) tell(demand, "locked");
         return;
@@ -326,7 +328,7 @@ class Guard {
     keepers_.clear();
     for (auto* trigger : triggers_) trigger->locked();
     if (was_unlocked) report("locked: " + reason);
-    if (settings_.ends_when_locked && had_keeper_) ended_ = true;
+    end_if_idle();
     sd_notify(0, "STATUS=locked");
     return was_unlocked;
   }
@@ -356,17 +358,27 @@ class Guard {
     end_sessions(settings_.folder, 0);
     ended_ = true;
     status_ = static_cast<int>(Errc::kDestroyed);
-    destroy_vault(settings_.folder, settings_.environment, demand.order, [&](const DestroyReceipt& receipt) {
+    const auto tell_stage = [&](const DestroyReceipt& receipt) {
       report(std::string("destroying: ") + std::string(to_string(receipt.stage)));
       tell(demand, to_string(receipt.stage),
            {{"not_reached", receipt.not_reached}, {"cannot_promise", receipt.cannot_promise}});
-    });
+    };
+    const auto last = destroy_vault(settings_.folder, settings_.environment, demand.order, tell_stage);
     try {
       Vault::open(settings_.folder, settings_.environment);
     } catch (const Error&) {
       tell(demand, "reopening-failed");
     }
     watcher_.finish(kPatienceWithWatcher);
+    forget_machine_after(last);
+  }
+
+  void forget_machine_after(const DestroyReceipt& last) const {
+    try {
+      if (forget_machine(last, settings_.environment)) report("the key of this machine was removed");
+    } catch (const Error& error) {
+      report(std::string("the key of this machine was NOT removed: ") + error.what());
+    }
   }
 
   void tell(const Demand& demand, std::string_view stage, nlohmann::json more = nlohmann::json::object()) {
@@ -405,8 +417,11 @@ class Guard {
   /// Only a guard that `unlock` started: it is of no use without a key.
   void end_if_idle() {
     if (!settings_.ends_when_locked || !keepers_.empty()) return;
-    if (had_keeper_ || Clock::now() >= first_deadline_) ended_ = true;
+    if (Clock::now() >= end_of_patience()) ended_ = true;
   }
+
+  /// Of a guard without a key: for the first one, or for what else comes of an order that locked it.
+  Clock::time_point end_of_patience() const { return had_keeper_ ? stays_until_ : first_deadline_; }
 
   const GuardSettings& settings_;
   Keeping keeping_;
@@ -421,6 +436,7 @@ class Guard {
   std::list<KeeperProcess> keepers_;
   int idle_minutes_ = 0;
   Clock::time_point first_deadline_ = after(kFirstUnlockTimeout);
+  Clock::time_point stays_until_ = Clock::now();
   bool had_keeper_ = false;
   bool ended_ = false;
   int status_ = 0;

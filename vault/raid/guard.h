@@ -18,7 +18,8 @@ struct GuardSettings {
   Environment environment;
   SocketPlaces places;
   int idle_minutes = kDefaultIdleMinutes;  // where `unlock` names none
-  /// Started by `unlock`: it ends when it locks, or when nothing was unlocked for a minute.
+  /// Started by `unlock`: it ends when it locks, or when nothing was unlocked for a minute. Locked by `lock ORDER` of
+  /// its watcher it stays for an hour, to hear what else comes of that order.
   bool ends_when_locked = false;
   std::optional<Path> usb_key;
   RunCommand run;

@@ -24,7 +24,7 @@ namespace {
 /// As a line of /proc/locks names a file: "fe:01:131074".
 std::string name_in_locks(const Path& path) {
   struct stat status {};
-  if (stat(path.c_str(), &status) != 0) return {};
+  if (lstat(path.c_str(), &status) != 0) return {};
   std::ostringstream name;
   name << std::hex << std::setfill('0') << std::setw(2) << major(status.st_dev) << ':' << std::setw(2)
        << minor(status.st_dev) << ':' << std::dec << status.st_ino;

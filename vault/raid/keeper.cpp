@@ -9,9 +9,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <optional>
 
+#include "vault/custody/witness.h"
 #include "vault/raid/processes.h"
 #include "vault/raid/secret_pipe.h"
 
@@ -23,6 +25,7 @@ constexpr std::size_t kMaxDetails = 4u << 20;  // bytes: what exec(2) takes is l
 constexpr std::size_t kMaxWords = 1u << 20;
 constexpr int kMaxNumber = 1 << 16;
 constexpr std::size_t kMaxCommands = 32;
+constexpr auto kWitnessEvery = std::chrono::hours(1);
 constexpr int kBySignal = 128;  // and its number: the exit status of what a signal ended, or interrupted
 
 /// While the key is made there is nothing to wipe that is not gone with the process.
@@ -166,8 +169,9 @@ class Keeper {
 
   void serve() {
     while (!ended_ && (access_ || !commands_.empty())) {
+      bring_to_witnesses();
       auto waits = waits_for();
-      if (poll(waits.data(), waits.size(), -1) < 0) continue;
+      if (poll(waits.data(), waits.size(), milliseconds_to_witnessing()) <= 0) continue;
       if (waits[0].revents != 0) hear_guard();
       if (waits[1].revents != 0) hear_signals();
       for (std::size_t i = 2; i < waits.size(); ++i) {
@@ -209,6 +213,39 @@ class Keeper {
     send_message(control_, {"began"});
   }
 
+  /// In a process of its own, as all that opens the vault; nobody waits for it. What it does is an entry in the log
+  /// too: what counts is whether others came since.
+  void bring_to_witnesses() {
+    if (!access_ || witness_ > 0 || Clock::now() < witness_at_) return;
+    witness_at_ = Clock::now() + kWitnessEvery;
+    if (is_without_custody() || log_size() == witnessed_log_size_) return;
+    witness_ = fork_to([&] {
+      auto vault = Vault::open(keeping_.folder, keeping_.environment);
+      auto session = vault.unlock(*access_);
+      witness_quietly(session);
+      return 0;
+    });
+  }
+
+  int milliseconds_to_witnessing() const {
+    if (!access_ || witness_ > 0) return -1;
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(witness_at_ - Clock::now()).count();
+    return static_cast<int>(std::clamp<std::int64_t>(left + 1, 0, 3'600'000));
+  }
+
+  bool is_without_custody() const {
+    try {
+      return Vault::open(keeping_.folder, keeping_.environment).header().custody.empty();
+    } catch (const Error&) {
+      return true;
+    }
+  }
+
+  std::uintmax_t log_size() const {
+    std::error_code error;
+    return std::filesystem::file_size(keeping_.folder / "audit" / "log", error);
+  }
+
   /// SIGTERM comes to the commands, too: the key goes now, and the keeper when they have ended.
   void hear_signals() {
     signalfd_siginfo signal = {};
@@ -223,6 +260,11 @@ class Keeper {
 
   /// To a command that locking has ended there is no answer, which tells its client why.
   void finish(pid_t process, int status) {
+    if (process == witness_) {
+      witness_ = -1;
+      if (status == 0) witnessed_log_size_ = log_size();
+      return;
+    }
     const auto command = std::ranges::find(commands_, process, &Command::process);
     if (command == commands_.end()) return;
     const bool was_ended = is_locked_ && status >= kBySignal;
@@ -253,6 +295,10 @@ class Keeper {
   std::vector<Command> commands_;
   bool is_locked_ = false;
   bool ended_ = false;  // the guard is gone
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point witness_at_;  // at once, to begin with
+  pid_t witness_ = -1;
+  std::uintmax_t witnessed_log_size_ = 0;  // bytes of the log when it had been brought to the witnesses
 };
 
 constexpr int kControl = 3;

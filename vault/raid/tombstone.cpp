@@ -1,5 +1,7 @@
 #include "vault/raid/tombstone.h"
 
+#include <algorithm>
+
 #include "crypto/error.h"
 #include "vault/storage/json.h"
 
@@ -11,11 +13,10 @@ constexpr std::string_view kBegins = R"({"casevault":"destroyed",)";  // no head
 }  // namespace
 
 Bytes encode_tombstone(const Tombstone& tombstone, std::size_t size) {
-  const nlohmann::json fields = {{"casevault", "destroyed"},
-                                 {"finished", tombstone.finished},
-                                 {"order", tombstone.order},
-                                 {"place", tombstone.place},
-                                 {"time", tombstone.time_ms}};
+  const nlohmann::json fields = {{"casevault", "destroyed"},       {"device", tombstone.device},
+                                 {"finished", tombstone.finished}, {"inode", tombstone.inode},
+                                 {"order", tombstone.order},       {"time", tombstone.time_ms},
+                                 {"vault", tombstone.vault}};
   auto text = fields.dump();
   require(text.starts_with(kBegins), "a tombstone begins differently");
   if (text.size() + 1 < size) text.resize(size - 1, ' ');
@@ -26,18 +27,19 @@ Bytes encode_tombstone(const Tombstone& tombstone, std::size_t size) {
 std::optional<Tombstone> parse_tombstone(ByteView file) {
   const auto text = as_text(file);
   if (!text.starts_with(kBegins)) return std::nullopt;
-  const auto end = text.find('}');
-  if (end == text.npos) return Tombstone();
   try {
-    const auto parsed = parse_canonical(text.substr(0, end + 1), "vault.json");
+    const auto parsed = parse_canonical(text.substr(0, text.find('}') + 1), "vault.json");
     Fields fields(parsed, "vault.json");
-    return Tombstone{.order = fields.text("order"),
-                     .time_ms = fields.time("time"),
-                     .place = fields.count("place"),
-                     .finished = fields.any("finished") == true};
+    const Tombstone tombstone{.order = fields.text("order"),
+                              .time_ms = fields.time("time"),
+                              .device = fields.count("device"),
+                              .inode = fields.count("inode"),
+                              .vault = fields.text("vault"),
+                              .finished = fields.any("finished") == true};
+    if (std::ranges::equal(encode_tombstone(tombstone, file.size()), file)) return tombstone;
   } catch (const Error&) {
-    return Tombstone();  // torn: destroying begins again
   }
+  return Tombstone();
 }
 
 }  // namespace casevault

@@ -3,17 +3,18 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <limits>
 #include <optional>
 
 #include "crypto/random.h"
+#include "vault/custody/condemned.h"
 #include "vault/raid/processes.h"
+#include "vault/storage/folder.h"
+#include "vault/storage/json.h"
 #include "vault/storage/layout.h"
 #include "vault/storage/slots.h"
 #include "vault/text.h"
@@ -24,21 +25,16 @@ namespace {
 constexpr std::uint64_t kMaxHeaderSize = 64u << 10;  // bytes
 constexpr std::size_t kSlotsSize = kSlotCount * kSlotSize;
 constexpr std::uint64_t kMaxOverwritten = 1u << 20;  // bytes of one file; what is small and seals keys is smaller
-constexpr int kFolderDepth = 2;  // spare/bodies/<2 hex>
-constexpr std::uint64_t kPlaceMask = (std::uint64_t{1} << 52) - 1;  // numbers in our JSON are exact up to 2^53
+constexpr int kFolderDepth = 3;                      // spare/bodies/<2 hex>
+constexpr auto kNotOurs = "not the vault's; it stays";
 
-std::uint64_t inode_of(const Path& path) {
-  struct stat status {};
-  return lstat(path.c_str(), &status) == 0 ? status.st_ino & kPlaceMask : 0;
-}
-
-bool is_there(const Path& path) {
-  struct stat status {};
-  return lstat(path.c_str(), &status) == 0;
+template <typename Names>
+bool is_among(const Names& names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
 }
 
 /// Random bytes over a file, in place, synced, and read back past the cache where the system lets one.
-void overwrite(File& file, std::uint64_t size) {
+void overwrite(FileInFolder& file, std::uint64_t size) {
   Bytes noise(kSlotsSize);
   Bytes seen(kSlotsSize);
   for (std::uint64_t at = 0; at < size; at += noise.size()) {
@@ -62,10 +58,9 @@ bool trim(int folder, std::uint64_t length) {
 
 /// Tells the disk which space is free, where the system lets one: only an administrator may. A large disk takes
 /// minutes, so it goes on in a process of its own. False when it may not begin.
-bool trim_in_background(const Path& folder) {
+bool trim_in_background(const Folder& folder) {
   constexpr std::uint64_t kFirstPiece = 1u << 20;  // bytes; tells whether one may
-  const auto directory = File::open_directory(folder);
-  const int descriptor = directory.descriptor();
+  const int descriptor = folder.descriptor();
   if (!trim(descriptor, kFirstPiece)) return false;
   const pid_t process = fork();
   if (process != 0) return process > 0;
@@ -75,12 +70,12 @@ bool trim_in_background(const Path& folder) {
   _exit(0);
 }
 
-bool is_copy_on_write(const Path& folder) {
+bool is_copy_on_write(const Folder& folder) {
   struct statfs status {};
-  return statfs(folder.c_str(), &status) == 0 && status.f_type == BTRFS_SUPER_MAGIC;
+  return fstatfs(folder.descriptor(), &status) == 0 && status.f_type == BTRFS_SUPER_MAGIC;
 }
 
-std::vector<std::string> limits_of_wiping(const Path& folder, bool trimmed) {
+std::vector<std::string> limits_of_wiping(const Folder& folder, bool trimmed) {
   std::vector<std::string> limits;
   if (is_copy_on_write(folder)) {
     limits.emplace_back("this file system (btrfs) writes elsewhere instead of over: the old blocks may be readable");
@@ -97,14 +92,33 @@ std::vector<std::string> limits_of_wiping(const Path& folder, bool trimmed) {
   return limits;
 }
 
+Bytes read_whole(const FileInFolder& file, std::uint64_t size) {
+  Bytes content(static_cast<std::size_t>(size));
+  content.resize(file.read_at(0, content));
+  return content;
+}
+
+/// As the header names it, whatever else is wrong with it; empty where it cannot be read.
+std::string vault_named_in(ByteView header) {
+  try {
+    auto text = as_text(header);
+    if (text.ends_with('\n')) text.remove_suffix(1);
+    const auto vault = parse_canonical(text, "vault.json").at("vault").get<std::string>();
+    return array_from_hex<16>(vault) ? vault : "";
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
 class Destroyer {
  public:
-  Destroyer(const Path& folder, const Environment& environment, const DestroyObserver& observer, bool trims)
+  Destroyer(const Folder& folder, const Environment& environment, const DestroyObserver& observer, bool trims)
       : folder_(folder), environment_(environment), observer_(observer), trims_(trims) {}
 
   DestroyReceipt run(std::string_view order) {
     mark_begun(order);
     destroy_keys();
+    condemn_machine();
     remove_rest();
     if (!keys_destroyed_) destroy_keys();  // what was unlinked has made room, where overwriting needed some
     return finish();
@@ -134,7 +148,7 @@ class Destroyer {
         step();
       } catch (const Error& error) {
         if (error.code() != Errc::kNoSpace) throw;
-        remove_file(folder_ / "audit" / "reserve");
+        if (const auto audit = folder_.open_folder("audit")) audit->remove_file("reserve");
         step();
       }
     });
@@ -165,118 +179,161 @@ class Destroyer {
   }
 
   void mark_begun(std::string_view order) {
-    tombstone_ = {.order = std::string(order), .time_ms = environment_.now_ms(), .place = inode_of(folder_ / "slots")};
-    if (attempt_with_reserve("vault.json", [&] { write_tombstone(); })) tell(receipt(DestroyStage::kReceived));
+    tombstone_ = {.order = std::string(order), .time_ms = environment_.now_ms()};
+    if (const auto slots = folder_.look_at("slots")) {
+      tombstone_.device = place_number(slots->device);
+      tombstone_.inode = place_number(slots->inode);
+    }
+    is_marked_ = attempt_with_reserve("vault.json", [&] { write_tombstone(); });
+    if (is_marked_) tell(receipt(DestroyStage::kReceived));
   }
 
   /// Over vault.json as it lies there, so that the salt in it is gone, too: without it no passphrase opens a slot.
   void write_tombstone() {
-    const auto path = folder_ / "vault.json";
-    auto file = File::open_for_update(path);
-    if (!file) file = File::create_new(path);
-    const auto size = file->size();
-    if (size > 0 && size <= kMaxHeaderSize) keep_time_of_first(*file, size);
+    auto header = open_header();
+    auto [file, size] = header ? *std::move(header) : OpenedToOverwrite{folder_.create_new("vault.json")};
+    if (size > 0 && size <= kMaxHeaderSize) keep_what_it_says(read_whole(file, size));
     const auto content = encode_tombstone(tombstone_, static_cast<std::size_t>(std::min(size, kMaxHeaderSize)));
-    file->write_at(0, content);
-    if (size > content.size()) file->truncate(content.size());
-    file->sync();
+    file.write_at(0, content);
+    if (size > content.size()) file.truncate(content.size());
+    file.sync();
   }
 
-  /// A tombstone that is there already is older.
-  void keep_time_of_first(const File& file, std::uint64_t size) {
-    Bytes content(static_cast<std::size_t>(size));
-    file.read_at(0, content);
+  /// What lies elsewhere, too, is not ours to overwrite: its name here makes room for the mark.
+  std::optional<OpenedToOverwrite> open_header() {
+    try {
+      return folder_.open_to_overwrite("vault.json");
+    } catch (const Error& error) {
+      const auto entry = folder_.look_at("vault.json");
+      if (error.code() != Errc::kUsage || !entry || entry->kind == FolderEntry::Kind::kFolder) throw;
+      name_not_reached(std::string("vault.json: ") + error.what());
+      folder_.remove_file("vault.json");
+      return std::nullopt;
+    }
+  }
+
+  /// A mark that is there already is older.
+  void keep_what_it_says(ByteView content) {
     const auto first = parse_tombstone(content);
-    if (!first || first->time_ms == 0) return;
-    tombstone_.time_ms = first->time_ms;
-    tombstone_.order = first->order;
+    if (!first) {
+      tombstone_.vault = vault_named_in(content);
+      vault_ = array_from_hex<16>(tombstone_.vault);
+    } else if (first->time_ms != 0) {
+      tombstone_.time_ms = first->time_ms;
+      tombstone_.order = first->order;
+      tombstone_.vault = first->vault;
+      const auto marked = array_from_hex<16>(first->vault);
+      if (marked && is_device_condemned(environment_, *marked)) vault_ = marked;
+    }
+  }
+
+  /// Should this be interrupted, whoever goes on knows that the key of this machine goes, too.
+  void condemn_machine() {
+    try {
+      if (vault_) condemn_device(environment_, *vault_);
+    } catch (const Error&) {
+      // Then only this process removes it.
+    }
   }
 
   void destroy_keys() {
-    const auto path = folder_ / "slots";
     keys_destroyed_ = attempt_with_reserve("slots", [&] {
-      auto file = File::open_for_update(path);
-      if (file) overwrite(*file, std::clamp<std::uint64_t>(file->size(), kSlotsSize, kMaxOverwritten));
+      auto slots = folder_.open_to_overwrite("slots");
+      if (slots) overwrite(slots->file, std::clamp<std::uint64_t>(slots->size, kSlotsSize, kMaxOverwritten));
     });
     if (keys_destroyed_) tell(receipt(DestroyStage::kKeysDestroyed));
   }
 
   void remove_rest() {
     overwrite_handovers();
-    for (const auto name : kVaultFolders) {
-      const auto folder = folder_ / name;
-      if (!is_there(folder)) continue;
-      remove_content(folder, kFolderDepth);
-      remove_empty_directory(folder);
-    }
     for (const auto& name : names_in(folder_)) {
-      const bool is_ours = std::ranges::find(kVaultFiles, name) != kVaultFiles.end() || is_partial_file(name);
-      const bool is_last = name == "vault.json" || name == "slots";
-      const bool is_folder = std::ranges::find(kVaultFolders, name) != kVaultFolders.end();
-      if (is_ours && !is_last) remove(folder_ / name);
-      if (!is_ours && !is_folder) name_not_reached(shown(folder_ / name) + ": not the vault's; it stays");
+      if (name == "vault.json" || name == "slots") continue;
+      if (is_among(kVaultFolders, name)) {
+        remove_entry(folder_, name, kFolderDepth);
+      } else if (is_among(kVaultFiles, name) || is_partial_file(name)) {
+        remove_entry(folder_, name, 0);
+      } else {
+        name_not_reached(shown(folder_.path() / name) + ": " + kNotOurs);
+      }
     }
   }
 
   /// Few and small: the catalogue's keys, sealed to users whose secret keys were in the slots.
   void overwrite_handovers() {
-    for (const auto& name : names_in(folder_ / "handover")) {
-      const auto path = folder_ / "handover" / name;
-      attempt(shown(path), [&] {
-        auto file = File::open_for_update(path);
-        if (file) overwrite(*file, std::min(file->size(), kMaxOverwritten));
+    const auto entry = folder_.look_at("handover");
+    if (!entry || entry->kind != FolderEntry::Kind::kFolder) return;
+    visit(folder_, "handover", [&](const Folder& handovers, const std::string& name) {
+      const auto file = handovers.look_at(name);
+      if (!file || file->kind != FolderEntry::Kind::kFile) return;
+      attempt(shown(handovers.path() / name), [&] {
+        auto handover = handovers.open_to_overwrite(name);
+        if (handover) overwrite(handover->file, std::min(handover->size, kMaxOverwritten));
       });
-    }
+    });
   }
 
-  void remove_content(const Path& folder, int depth) {
-    for (const auto& name : names_in(folder)) {
-      const auto path = folder / name;
-      struct stat status {};
-      if (lstat(path.c_str(), &status) != 0) continue;
-      if (!S_ISDIR(status.st_mode)) {
-        remove(path);
-      } else if (depth > 0) {
-        remove_content(path, depth - 1);
-        remove_empty_directory(path);
-      } else {
-        name_not_reached(shown(path) + ": not the vault's; it stays");
+  /// A link goes, and what it leads to stays. Folders go with what is in them, `depth` deep; 0: only empty ones.
+  void remove_entry(const Folder& in, const std::string& name, int depth) {
+    const auto entry = in.look_at(name);
+    const auto path = shown(in.path() / name);
+    if (!entry) return;
+    if (entry->kind == FolderEntry::Kind::kFolder) {
+      if (depth > 0) {
+        visit(in, name,
+              [&](const Folder& folder, const std::string& below) { remove_entry(folder, below, depth - 1); });
       }
+      if (!in.remove_empty_folder(name) && depth == 0) name_not_reached(path + ": " + kNotOurs);
+      return;
+    }
+    attempt(path, [&] { in.remove_file(name); });
+    if (entry->kind == FolderEntry::Kind::kLink) {
+      name_not_reached(path + ": a link; it is removed, what it led to was not touched");
     }
   }
 
-  void remove(const Path& path) {
-    attempt(shown(path), [&] { remove_file(path); });
+  /// Each name in a folder below `in`.
+  template <typename Take>
+  void visit(const Folder& in, const std::string& name, const Take& take) {
+    attempt(shown(in.path() / name), [&] {
+      if (const auto folder = in.open_folder(name)) {
+        for (const auto& below : names_in(*folder)) take(*folder, below);
+      }
+    });
   }
 
-  std::vector<std::string> names_in(const Path& folder) {
+  std::vector<std::string> names_in(const Folder& folder) {
     std::vector<std::string> names;
-    attempt(shown(folder), [&] { names = list_directory(folder); });
+    attempt(shown(folder.path()), [&] { names = folder.names(); });
     return names;
   }
 
-  std::string shown(const Path& path) const { return escape_for_display(path.lexically_relative(folder_).native()); }
+  std::string shown(const Path& path) const {
+    return escape_for_display(path.lexically_relative(folder_.path()).native());
+  }
 
-  /// The slots go last but one: while they are there, they say whether this is the place that was meant.
+  /// The slots, noise by now, go last but one: while something is left, they say where it was meant.
   DestroyReceipt finish() {
-    if (keys_destroyed_) remove(folder_ / "slots");
-    attempt("the folder", [&] { sync_file_system(folder_); });
+    if (keys_destroyed_ && !(failed_ && is_marked_)) attempt("slots", [&] { folder_.remove_file("slots"); });
+    attempt("the folder", [&] { folder_.sync_file_system(); });
     bool trimmed = false;
     if (trims_) attempt("free space", [&] { trimmed = trim_in_background(folder_); });
     tombstone_.finished = !failed_;
     attempt("vault.json", [&] { write_tombstone(); });
     auto last = receipt(DestroyStage::kRestRemoved);
     last.cannot_promise = limits_of_wiping(folder_, trimmed);
+    last.vault = vault_;
     tell(last);
     return last;
   }
 
-  const Path& folder_;
+  const Folder& folder_;
   const Environment& environment_;
   const DestroyObserver& observer_;
   bool trims_;
   Clock::time_point began_ = Clock::now();
   Tombstone tombstone_;
+  std::optional<VaultId> vault_;
+  bool is_marked_ = false;
   bool keys_destroyed_ = false;
   bool failed_ = false;  // something of the vault's could not be reached
   std::vector<std::string> not_reached_;
@@ -297,21 +354,18 @@ std::string_view to_string(DestroyStage stage) {
   return "unknown";
 }
 
-DestroyReceipt destroy_vault(const Path& folder, const Environment& environment, std::string_view order,
+DestroyReceipt destroy_vault(const Path& path, const Environment& environment, std::string_view order,
                              const DestroyObserver& observer, AfterDestroying after) {
-  const auto is_of_vault = [&](std::string_view name) { return is_there(folder / name); };
-  if (std::ranges::none_of(kVaultFiles, is_of_vault)) {
-    throw Error(Errc::kNoVault, "no vault here: " + folder.string(), "name one with --vault DIR");
+  const auto folder = Folder::open(path);
+  const auto is_there = [&](std::string_view name) { return folder->look_at(std::string(name)).has_value(); };
+  if (!folder || std::ranges::none_of(kVaultFiles, is_there)) {
+    throw Error(Errc::kNoVault, "no vault here: " + path.string(), "name one with --vault DIR");
   }
-  return Destroyer(folder, environment, observer, after == AfterDestroying::kTrim).run(order);
+  return Destroyer(*folder, environment, observer, after == AfterDestroying::kTrim).run(order);
 }
 
-void refuse_destroyed(const Path& folder, const Tombstone& tombstone, const Environment& environment) {
-  const auto here = inode_of(folder / "slots");
-  const bool is_this_place = here == 0 || tombstone.place == 0 || here == tombstone.place;
-  if (!tombstone.finished && is_this_place) destroy_vault(folder, environment, tombstone.order, {});
-  throw Error(Errc::kDestroyed, "this vault was destroyed",
-              "it can be recovered from a replica elsewhere with the trustees' shares, if there are any");
+bool forget_machine(const DestroyReceipt& last, const Environment& environment) {
+  return last.vault && remove_condemned_device(environment, *last.vault);
 }
 
 }  // namespace casevault

@@ -17,7 +17,6 @@ namespace casevault {
 namespace {
 
 constexpr std::size_t kMaxHeaderSize = 64u << 10;  // bytes
-constexpr std::string_view kAnnouncedShare = "share/";
 
 std::string case_name(std::int64_t number) { return "C-" + std::to_string(number); }
 
@@ -67,6 +66,22 @@ class Workshop {
   bool finished_ = false;
 };
 
+bool is_vault_folder(const RestoreRequest& source) {
+  return !is_remote(source.source) && std::filesystem::exists(Path(source.source) / "vault.json");
+}
+
+void copy_vault(const Path& source, const Path& folder) {
+  for (const auto name : kVaultFiles) {
+    if (std::filesystem::is_regular_file(source / name)) copy_entry(source / name, folder / name);
+  }
+  for (const auto name : kVaultFolders) {
+    if (name != kSpare && std::filesystem::is_directory(source / name)) copy_entry(source / name, folder / name);
+  }
+  make_writable(folder);
+  for (const auto* name : {"cases", "bodies", "handover", "audit"}) make_directory(folder / name);
+  sync_file_system(folder);
+}
+
 class Combination {
  public:
   Combination(const CombineRequest& request, const Identity& trustees, const Environment& environment,
@@ -78,8 +93,8 @@ class Combination {
         workshop_(request.folder.has_filename() ? request.folder : request.folder.parent_path()) {}
 
   CombineResult run(const SecretBytes& passphrase) {
-    observer_("copying " + request_.source.string());
-    prepare_recovery(request_.source, folder());
+    observer_("copying " + request_.source.source);
+    prepare();
     header_ = Vault::open(folder(), environment_).header();
     auto slot_key = renew_keys(passphrase);
     observer_("re-keying the cases");
@@ -90,6 +105,25 @@ class Combination {
 
  private:
   const Path& folder() const { return workshop_.folder(); }
+
+  /// The one place that knows what a source is. A vault's folder is taken as it is, whatever became of its slots.
+  void prepare() {
+    if (is_vault_folder(request_.source)) return copy_vault(request_.source.source, folder());
+    const auto rebuilt = rebuild_vault(request_.source, folder(), request_.rclone, environment_, {});
+    if (!rebuilt.findings.empty()) {
+      const auto& first = rebuilt.findings.front();
+      throw Error(Errc::kDamaged, first.object + " " + first.meaning);
+    }
+    snapshot_ = rebuilt.snapshot;
+  }
+
+  /// Who put the snapshot together, before anything of it is used.
+  void check_snapshot(const CatalogKey& key, const CatalogState& state) const {
+    if (!snapshot_ || signer_of(snapshot_->manifest, key, state)) return;
+    throw Error(Errc::kDamaged,
+                snapshot_->name + " is not signed by anybody in this vault: somebody else put it together",
+                "take another snapshot: --snapshot N --older");
+  }
 
   [[noreturn]] static void refuse_shares() {
     throw Error(Errc::kWrongPassphrase,
@@ -111,6 +145,7 @@ class Combination {
       throw Error(Errc::kDamaged,
                   "the catalogue key for the trustees is not from an owner of this vault: do not go on");
     }
+    check_snapshot(handed->key, state);
     const auto file = read_small_file(folder() / "vault.json", kMaxHeaderSize);
     if (sha256(*file) != state.header_hash()) {
       const auto copy = catalog.blob(state.header_hash());
@@ -188,8 +223,8 @@ class Combination {
     const auto key = CatalogKey::random();
     const auto epoch = catalog.state().epoch() + 1;
     const auto header_file = encode_header(header_, SigningKey::from_seed(roles.root->clone()));
-    const auto handover = encode_handover(header_.vault_id, key, epoch, owner,
-                                          {public_half(owner, request_.user), catalog.state().recovery()->keys});
+    const auto handover = encode_handover(header_.vault_id, key, epoch, owner, {public_half(owner, request_.user)},
+                                          Handing::kWhole, catalog.state().trustees());
     const auto slot = write_slot(slot_key, owner, key, epoch);
     const auto partial = folder() / ("." + to_hex(random_array<8>()) + ".partial");
     {
@@ -287,9 +322,9 @@ class Combination {
       stop_if_interrupted(environment_);
       (rekey(session, number, secrets) ? result_.cases : result_.lost).push_back(number);
     }
-    // Of custodians that are not the vault's any more: nobody is left to tell them.
+    // What custodians of before were to delete: they are not the vault's any more.
     for (const auto& file : session.catalog().unfinished()) {
-      if (file.starts_with(kAnnouncedShare)) session.catalog().set_finished(file);
+      if (file.find('/') != file.npos) session.catalog().set_finished(file);
     }
     session.record("recovery-combine", request_.user);
     observer_("reading and checking everything");
@@ -302,30 +337,20 @@ class Combination {
   const RecoveryObserver& observer_;
   Workshop workshop_;
   Header header_;
+  std::optional<StoredSnapshot> snapshot_;
   std::map<std::int64_t, CaseSecrets> secrets_;
   CombineResult result_;
 };
 
 }  // namespace
 
-void prepare_recovery(const Path& source, const Path& folder) {
-  for (const auto name : kVaultFiles) {
-    if (std::filesystem::is_regular_file(source / name)) copy_entry(source / name, folder / name);
-  }
-  for (const auto name : kVaultFolders) {
-    if (name != kSpare && std::filesystem::is_directory(source / name)) copy_entry(source / name, folder / name);
-  }
-  make_writable(folder);
-  for (const auto* name : {"cases", "bodies", "handover", "audit"}) make_directory(folder / name);
-  sync_file_system(folder);
-}
-
 void check_combine(const CombineRequest& request) {
-  if (!std::filesystem::is_regular_file(request.source / "vault.json") &&
-      !std::filesystem::is_regular_file(request.source / "catalog.db")) {
-    throw Error(Errc::kNoVault, "no copy of a vault here: " + request.source.string(), "name one with --from SOURCE");
+  if (!is_remote(request.source.source)) {
+    if (!std::filesystem::is_directory(request.source.source))
+      throw Error(Errc::kNoVault, "there is no copy of a vault: " + request.source.source,
+                  "name one with --from SOURCE");
+    refuse_inside_vault(request.source.source, request.folder, "the folder for the recovered vault");
   }
-  refuse_inside_vault(request.source, request.folder, "the folder for the recovered vault");
   if (!is_valid_user_name(request.user))
     throw Error(Errc::kUsage, "a user name is 1 to 64 bytes of text, without commas, control or path characters",
                 "choose a name with --user NAME");

@@ -5,13 +5,15 @@
 
 #include "vault/access/identity.h"
 #include "vault/replica/recovery.h"
+#include "vault/replica/restore.h"
 #include "vault/vault.h"
 #include "vault/verify.h"
 
 namespace casevault {
 
 struct CombineRequest {
-  Path source;       // a copy of the vault; its slots may have been destroyed
+  RestoreRequest source;  // a replica, or the folder of a copy; its slots may have been destroyed
+  RcloneSettings rclone;
   Path folder;       // for the recovered vault: missing or empty
   std::string user;  // the new owner
 };
@@ -34,15 +36,11 @@ void check_combine(const CombineRequest& request);
 /// A working vault again, from a copy and the trustees' key: nobody of before is in it, the new owner is, with the
 /// right to manage every case that was sealed to the trustees. Custody is ended. Everything that somebody with an older
 /// image of the disk and a passphrase could know is replaced: the slots, the vault's salt, the catalogue key, the audit
-/// key, every case key (docs/decisions/013-recovery.md). The audit log goes on. The vault appears in `folder` once all
+/// key, every case key (docs/decisions/015-recovery.md). The audit log goes on. The vault appears in `folder` once all
 /// of it was read and checked, or not at all; the source is only read.
 /// @throws Error: kWrongPassphrase when these trustees' shares do not open this copy; kUsage, kNoVault, kDestroyed,
 /// kDamaged, kNoSpace.
 CombineResult combine_vault(const CombineRequest& request, const Identity& trustees, const SecretBytes& passphrase,
                             const Environment& environment, const RecoveryObserver& observer);
-
-/// Puts a copy of the vault at `source` into `folder`, which is new. The one place that knows what a source is.
-/// @throws Error: kNoVault, kNoSpace.
-void prepare_recovery(const Path& source, const Path& folder);
 
 }  // namespace casevault

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "vault/access/case_keys.h"
+#include "vault/access/catalog_rotation.h"
 #include "vault/access/session_keys.h"
 #include "vault/access/trustees.h"
 #include "vault/custody/shares.h"
@@ -42,18 +43,16 @@ void put_in_force(Session& session, const NewRecoverySet& set, const std::map<st
                   const std::map<std::int64_t, std::uint32_t>& epochs) {
   const ExclusiveAccess exclusive(session);
   const auto& keys = session.keys();
-  auto roles = open_role_keys(session.catalog(), session.identity());
-  if (!roles) throw Error(Errc::kInternal, "an owner without role keys");
+  const auto roles = own_role_keys(session);
   const auto organisation = open_organisation_keys(session, "recovery-renew");
   Catalog::Update update(session.catalog());
-  std::vector<UserKeys> receivers;
-  for (const auto* user : update.state().active_users()) receivers.push_back(user->keys);
-  receivers.push_back(public_half(set.identity, "trustees"));
-  const auto handover =
-      encode_handover(keys.header.vault_id, keys.catalog_key, keys.catalog_epoch, session.identity(), receivers);
+  const auto handover = encode_handover(keys.header.vault_id, keys.catalog_key, keys.catalog_epoch, session.identity(),
+                                        keys_of_active_users(update.state()),
+                                        update.state().handover_custody() > 0 ? Handing::kHalf : Handing::kWhole,
+                                        public_half(set.identity, "trustees"));
   update.erase_blob(update.state().handover_hash());
   append_recovery_set(update, author_of(session), set, update.put_blob(handover));
-  append_recovery_keys(update, author_of(session), *roles, organisation);
+  append_recovery_keys(update, author_of(session), roles, organisation);
   seal_cases(session, update, secrets, epochs);
   update.announce_file("handover");
   const auto next = session.folder() / "handover" / kNextHandover;

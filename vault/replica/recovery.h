@@ -12,7 +12,7 @@
 namespace casevault {
 
 // Trustees: people who hold shares of a key that opens a copy of the vault when its machine, its custodians and
-// everybody's passphrase are gone (docs/format.md section 15).
+// everybody's passphrase are gone (docs/format.md section 16).
 
 struct RenewResult {
   std::vector<Path> sheets;

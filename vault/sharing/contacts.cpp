@@ -6,8 +6,10 @@
 #include "crypto/age_keys.h"
 #include "crypto/minisign.h"
 #include "crypto/signed_note.h"
+#include "vault/access/catalog_rotation.h"
 #include "vault/access/session_keys.h"
 #include "vault/access/trustees.h"
+#include "vault/custody/enrolment.h"
 #include "vault/records/reading.h"
 #include "vault/sharing/bundle.h"
 #include "vault/sharing/organisation.h"
@@ -102,10 +104,10 @@ void renew_organisation_keys(Session& session) {
     if (old) update.erase_blob(*old);
   }
   put_organisation_keys(update, new_statement(session, "organisation"), ring, session.identity().signing);
-  const auto roles = open_role_keys(session.catalog(), session.identity());
-  append_recovery_keys(update, author_of(session), *roles, ring);
+  append_recovery_keys(update, author_of(session), own_role_keys(session), ring);
   update.commit();
   session.record("contact-renew", "");
+  renew_policies(session);  // custodians witness what the newest keys sign
 }
 
 ContactCard own_card(Session& session) {

@@ -7,16 +7,18 @@
 #include "crypto/error.h"
 #include "crypto/kdf.h"
 #include "vault/storage/json.h"
+#include "vault/storage/replica_rows.h"
 
 namespace casevault {
 namespace {
 
 constexpr int kSchemaVersion = 1;
 const std::string kSchema =
-    std::string(kChainSchema) +
+    std::string(kChainSchema) + kReplicaSchema +
     "CREATE TABLE unfinished(file TEXT PRIMARY KEY) STRICT;"
     "CREATE TABLE sealed(hash BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT;"
-    "CREATE TABLE witnessed(one INTEGER PRIMARY KEY CHECK(one = 1), size INTEGER NOT NULL, time INTEGER NOT NULL) "
+    "CREATE TABLE witnessed(one INTEGER PRIMARY KEY CHECK(one = 1), size INTEGER NOT NULL, time INTEGER NOT NULL, "
+    "place INTEGER NOT NULL) "
     "STRICT;"
     "CREATE TABLE log_head(one INTEGER PRIMARY KEY CHECK(one = 1), size INTEGER NOT NULL, root BLOB NOT NULL) STRICT;";
 
@@ -92,6 +94,7 @@ Catalog Catalog::copy_to(const Path& path, const CatalogKey& key, std::uint32_t 
   target.state_ = state_;
   target.set_log_head(log_head());
   target.set_witnessed(witnessed());
+  for (const auto& replica : read_replicas(*this)) put_replica(target, replica);
   return target;
 }
 
@@ -126,16 +129,15 @@ void Catalog::set_finished(std::string_view file) {
 }
 
 Catalog::Witnessed Catalog::witnessed() const {
-  auto query = database_.prepare("SELECT size, time FROM witnessed");
+  auto query = database_.prepare("SELECT size, time, place FROM witnessed");
   if (!query.step()) return {};
-  return {static_cast<std::uint64_t>(query.integer(0)), query.integer(1)};
+  return {static_cast<std::uint64_t>(query.integer(0)), query.integer(1), static_cast<std::uint64_t>(query.integer(2))};
 }
 
 void Catalog::set_witnessed(const Witnessed& last) {
-  auto upsert = database_.prepare(
-      "INSERT INTO witnessed(one, size, time) VALUES(1, ?, ?) ON CONFLICT(one) DO UPDATE SET size = excluded.size, "
-      "time = excluded.time");
-  upsert.bind(1, static_cast<std::int64_t>(last.size)).bind(2, last.time_ms).run();
+  auto upsert = database_.prepare("INSERT OR REPLACE INTO witnessed(one, size, time, place) VALUES(1, ?, ?, ?)");
+  upsert.bind(1, static_cast<std::int64_t>(last.size)).bind(2, last.time_ms);
+  upsert.bind(3, static_cast<std::int64_t>(last.place)).run();
 }
 
 LogCite Catalog::log_head() const {

@@ -68,6 +68,7 @@ class Catalog {
   struct Witnessed {
     std::uint64_t size = 0;    // entries
     std::int64_t time_ms = 0;  // by the witness's clock
+    std::uint64_t place = 0;   // the number of the inode of `slots`: a copy has another
   };
   Witnessed witnessed() const;
   void set_witnessed(const Witnessed& last);

@@ -157,9 +157,15 @@ void CatalogState::move_slot(Context& c) {
   c.require(user.slot_custody > 0 && user.slot_custody <= custody_epoch_, "its custody epoch is unknown");
 }
 
-/// A second slot of one's own; the one before is given up.
+/// A second slot of one's own, or none; the one before is given up.
 void CatalogState::keep_slot(Context& c) {
   auto& user = users_.at(c.by);
+  if (!c.statement.contains("slot")) {
+    c.require(user.spare_slot.has_value(), "there is no second slot to give up");
+    former_slots_.push_back(user.spare_hash);
+    user.spare_slot.reset();
+    return;
+  }
   const auto slot = c.fields.count("slot");
   c.require(slot < kSlotCount && !slot_is_taken(slot), "the slot is taken");
   if (user.spare_slot) former_slots_.push_back(user.spare_hash);
@@ -167,11 +173,11 @@ void CatalogState::keep_slot(Context& c) {
   user.spare_hash = c.fields.hex<32>("slot_hash");
 }
 
-/// 0 ends custody.
+/// 0 ends custody; the one in force again where only former ones were dropped.
 void CatalogState::custody(Context& c) {
   c.require(find_user(c.by)->role == Role::kOwner, "only owners change the custody");
   const auto epoch = c.fields.count("epoch");
-  c.require(epoch <= INT32_MAX && epoch != custody_epoch_ && (epoch == 0 || epoch > newest_custody_epoch_),
+  c.require(epoch <= INT32_MAX && (epoch == 0 || epoch == custody_epoch_ || epoch > newest_custody_epoch_),
             "the custody epoch does not follow");
   custody_epoch_ = static_cast<std::uint32_t>(epoch);
   newest_custody_epoch_ = std::max(newest_custody_epoch_, custody_epoch_);
@@ -187,6 +193,11 @@ void CatalogState::new_epoch(Context& c) {
   header_hash_ = header;
   removal_open_ = false;
   handover_hash_ = c.fields.hex<32>("handover");
+  handover_custody_ = 0;
+  if (c.statement.contains("custody")) {
+    handover_custody_ = static_cast<std::uint32_t>(c.fields.count("custody"));
+    c.require(handover_custody_ > 0 && handover_custody_ == custody_epoch_, "its custody is not the one in force");
+  }
   check_role_keys(c, header_changed);
   if (recovery_ && header_changed) recovery_->keys_current = false;
 }

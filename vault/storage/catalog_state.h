@@ -114,14 +114,16 @@ class CatalogState {
   std::uint32_t newest_custody_epoch() const { return newest_custody_epoch_; }
   const Sha256Digest& header_hash() const { return header_hash_; }
   const Sha256Digest& handover_hash() const { return handover_hash_; }
+  /// Of the custodians who hold a half of the catalogue key, so far as it is handed over; 0: nobody does.
+  std::uint32_t handover_custody() const { return handover_custody_; }
   const std::map<UserId, User>& users() const { return users_; }
   const std::map<std::int64_t, CaseEntry>& cases() const { return cases_; }
   const LogCite& last_cite() const { return last_cite_; }
   /// nullopt without trustees.
   const std::optional<RecoverySet>& recovery() const { return recovery_; }
   bool had_recovery_set(std::uint16_t identifier) const;
-  /// Who gets the catalogue's key: everybody who is in the vault, and the trustees together.
-  std::vector<UserKeys> handover_receivers() const;
+  /// Who they are together, for what is handed over.
+  std::optional<UserKeys> trustees() const;
   /// The organisation's own keys, its contacts, bundles.
   const SharingState& sharing() const { return sharing_; }
   /// Hashes of slots that were given up; none of them should lie in the file any more.
@@ -184,6 +186,7 @@ class CatalogState {
   bool removal_open_ = false;  // a removal that the new catalogue epoch must follow
   Sha256Digest header_hash_{};
   Sha256Digest handover_hash_{};
+  std::uint32_t handover_custody_ = 0;
   std::map<UserId, User> users_;
   std::vector<Sha256Digest> former_slots_;
   std::map<std::int64_t, CaseEntry> cases_;

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "crypto/random.h"
+#include "vault/storage/folder.h"
 #include "vault/text.h"
 
 namespace casevault {
@@ -49,10 +50,19 @@ Path folder_of(const Path& path) {
   return entry.has_parent_path() ? entry.parent_path() : Path(".");
 }
 
+/// A name below an open folder, and the same as a path, for messages.
+struct Place {
+  int folder;
+  const char* name;
+  const Path& path;
+};
+Place place_of(const Path& path) { return {AT_FDCWD, path.c_str(), path}; }
+
 // -1 when there is none. O_NONBLOCK so that a pipe put in a file's place cannot hold us up; regular files ignore it.
-int open_existing(const Path& path, int flags) {
+int open_existing(const Place& place, int flags) {
+  const auto& path = place.path;
   const int descriptor =
-      retry([&] { return ::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK); });
+      retry([&] { return ::openat(place.folder, place.name, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK); });
   if (descriptor >= 0) return descriptor;
   if (errno == ENOENT || errno == ENOTDIR) return -1;
   if (errno == ELOOP || errno == EISDIR || errno == ENXIO)
@@ -64,6 +74,42 @@ struct stat status_of(int descriptor, const Path& path) {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) fail("look at", path);
   return status;
+}
+
+int create_file(const Place& place) {
+  const int descriptor = retry([&] {
+    return ::openat(place.folder, place.name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+  });
+  if (descriptor >= 0) return descriptor;
+  if (errno == EEXIST) fail_taken(place.path);
+  fail("create", place.path);
+}
+
+std::size_t read_from(int descriptor, const Path& path, std::uint64_t offset, std::span<std::byte> out) {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const auto count = retry(
+        [&] { return ::pread(descriptor, out.data() + done, out.size() - done, static_cast<off_t>(offset + done)); });
+    if (count < 0) fail("read", path);
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  return done;
+}
+
+void write_to(int descriptor, const Path& path, std::uint64_t offset, ByteView data) {
+  while (!data.empty()) {
+    const auto count =
+        retry([&] { return ::pwrite(descriptor, data.data(), data.size(), static_cast<off_t>(offset)); });
+    if (count < 0) fail("write", path);
+    if (count == 0) fail("write", path, EIO);
+    offset += static_cast<std::uint64_t>(count);
+    data = data.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+void set_size(int descriptor, const Path& path, std::uint64_t size) {
+  if (retry([&] { return ::ftruncate(descriptor, static_cast<off_t>(size)); }) != 0) fail("change the size of", path);
 }
 
 void rename_over(const Path& from, const Path& to) {
@@ -127,7 +173,7 @@ Errc error_code_of(int system_error) {
 }
 
 std::optional<File> File::open_for_reading(const Path& path) {
-  const int descriptor = open_existing(path, O_RDONLY);
+  const int descriptor = open_existing(place_of(path), O_RDONLY);
   if (descriptor < 0) return std::nullopt;
   File file(descriptor, path);
   if (!S_ISREG(status_of(descriptor, path).st_mode)) throw Error(Errc::kUsage, shown(path) + " is not a regular file");
@@ -135,20 +181,14 @@ std::optional<File> File::open_for_reading(const Path& path) {
 }
 
 std::optional<File> File::open_for_update(const Path& path) {
-  const int descriptor = open_existing(path, O_RDWR);
+  const int descriptor = open_existing(place_of(path), O_RDWR);
   if (descriptor < 0) return std::nullopt;
   File file(descriptor, path);
   if (!S_ISREG(status_of(descriptor, path).st_mode)) throw Error(Errc::kUsage, shown(path) + " is not a regular file");
   return file;
 }
 
-File File::create_new(const Path& path) {
-  const int descriptor =
-      retry([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600); });
-  if (descriptor >= 0) return File(descriptor, path);
-  if (errno == EEXIST) fail_taken(path);
-  fail("create", path);
-}
+File File::create_new(const Path& path) { return {create_file(place_of(path)), path}; }
 
 File File::open_directory(const Path& path) {
   const int descriptor = retry([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
@@ -172,31 +212,12 @@ File::~File() {
 std::uint64_t File::size() const { return static_cast<std::uint64_t>(status_of(descriptor_, path_).st_size); }
 
 std::size_t File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
-  std::size_t done = 0;
-  while (done < out.size()) {
-    const auto count = retry(
-        [&] { return ::pread(descriptor_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done)); });
-    if (count < 0) fail("read", path_);
-    if (count == 0) break;
-    done += static_cast<std::size_t>(count);
-  }
-  return done;
+  return read_from(descriptor_, path_, offset, out);
 }
 
-void File::write_at(std::uint64_t offset, ByteView data) {
-  while (!data.empty()) {
-    const auto count =
-        retry([&] { return ::pwrite(descriptor_, data.data(), data.size(), static_cast<off_t>(offset)); });
-    if (count < 0) fail("write", path_);
-    if (count == 0) fail("write", path_, EIO);
-    offset += static_cast<std::uint64_t>(count);
-    data = data.subspan(static_cast<std::size_t>(count));
-  }
-}
+void File::write_at(std::uint64_t offset, ByteView data) { write_to(descriptor_, path_, offset, data); }
 
-void File::truncate(std::uint64_t size) {
-  if (retry([&] { return ::ftruncate(descriptor_, static_cast<off_t>(size)); }) != 0) fail("change the size of", path_);
-}
+void File::truncate(std::uint64_t size) { set_size(descriptor_, path_, size); }
 
 void File::allocate(std::uint64_t size) {
   int error = EINTR;
@@ -245,6 +266,37 @@ void File::lock(Lock kind, int timeout_ms) {
 void File::unlock() {
   if (retry([&] { return ::flock(descriptor_, LOCK_UN); }) != 0) fail("unlock", path_);
 }
+
+FileInFolder::FileInFolder(FileInFolder&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::move(other.path_)) {}
+
+FileInFolder::~FileInFolder() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+std::optional<FileInFolder> FileInFolder::open(int folder, const std::string& name, Path path) {
+  const int descriptor = open_existing({folder, name.c_str(), path}, O_RDWR);
+  if (descriptor < 0) return std::nullopt;
+  return FileInFolder(descriptor, std::move(path));
+}
+
+FileInFolder FileInFolder::create(int folder, const std::string& name, Path path) {
+  return {create_file({folder, name.c_str(), path}), std::move(path)};
+}
+
+std::size_t FileInFolder::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  return read_from(descriptor_, path_, offset, out);
+}
+
+void FileInFolder::write_at(std::uint64_t offset, ByteView data) { write_to(descriptor_, path_, offset, data); }
+
+void FileInFolder::truncate(std::uint64_t size) { set_size(descriptor_, path_, size); }
+
+void FileInFolder::sync() {
+  if (::fdatasync(descriptor_) != 0) fail("write", path_);
+}
+
+void FileInFolder::drop_cache() noexcept { ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED); }
 
 std::optional<Bytes> read_small_file(const Path& path, std::size_t max_bytes) {
   const auto file = File::open_for_reading(path);

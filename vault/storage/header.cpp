@@ -12,7 +12,6 @@ namespace {
 constexpr std::string_view kDomain = "casevault/v1/header";
 constexpr std::uint64_t kMaxMemoryBytes = std::uint64_t{4} << 30;
 constexpr std::uint64_t kMaxPasses = 64;
-constexpr std::size_t kMaxCustodyPlans = 4;
 
 nlohmann::json unsigned_fields(const Header& header) {
   nlohmann::json fields = {{"casevault", "vault"},

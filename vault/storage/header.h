@@ -8,6 +8,7 @@
 namespace casevault {
 
 inline constexpr int kFormatVersion = 1;
+inline constexpr std::size_t kMaxCustodyPlans = 4;
 
 /// `vault.json`, readable by anybody: what is needed before unlocking (docs/format.md section 3). Signed by the root
 /// key, which proves it only to those who know the root key: after unlocking, the root key is compared with the one in

@@ -6,8 +6,8 @@ namespace casevault {
 
 // What stands in a vault's folder (docs/format.md section 2). Everything else there is not the vault's: `verify` names
 // it, and destroying leaves it alone.
-inline constexpr std::array<std::string_view, 4> kVaultFiles = {"vault.json", "slots", "catalog.db",
-                                                                "catalog.db-journal"};
+inline constexpr std::array<std::string_view, 5> kVaultFiles = {"vault.json", "slots", "catalog.db",
+                                                                "catalog.db-journal", "absent"};
 inline constexpr std::array<std::string_view, 5> kVaultFolders = {"cases", "bodies", "handover", "audit", "spare"};
 
 /// In `handover/`: the file of the epoch as it will be once other trustees are in force. A copy that is taken in that

@@ -18,11 +18,9 @@ bool CatalogState::had_recovery_set(std::uint16_t identifier) const {
   return std::ranges::find(recovery_sets_, identifier) != recovery_sets_.end();
 }
 
-std::vector<UserKeys> CatalogState::handover_receivers() const {
-  std::vector<UserKeys> receivers;
-  for (const auto* user : active_users()) receivers.push_back(user->keys);
-  if (recovery_) receivers.push_back(recovery_->keys);
-  return receivers;
+std::optional<UserKeys> CatalogState::trustees() const {
+  if (!recovery_) return std::nullopt;
+  return recovery_->keys;
 }
 
 void CatalogState::recovery(Context& c) {
@@ -85,6 +83,7 @@ void CatalogState::recover(Context& c) {
   header_hash_ = c.fields.hex<32>("header");
   handover_hash_ = c.fields.hex<32>("handover");
   custody_epoch_ = 0;
+  handover_custody_ = 0;
   user.role = Role::kOwner;
   user.role_keys = c.fields.hex<32>("role_keys");
   user.approved_by = c.by;

@@ -223,23 +223,40 @@ async function look() {
   const {card, custodian} = state;
   if (!card || !custodian) return;
   try {
-    const answer = await askOrdersAtItsTime(card, custodian);
-    if (state.card !== card || state.custodian !== custodian) return;
-    state.standing = answer.status === 200
-      ? {...await openOrders(answer.text, card.vault), unreached: false, refusal: null}
-      : {state: '', orders: [], unreached: false, refusal: errorOf(answer.text).message || `${answer.status}`};
+    const standing = await allOrders(card, custodian);
+    if (state.card === card && state.custodian === custodian) state.standing = standing;
   } catch (error) {
     if (error instanceof Fault) throw error;
     state.standing = {state: '', orders: [], refusal: null, ...state.standing, unreached: true};
   }
 }
 
+/** All pages, or what was refused. An order that moved to a later page meanwhile is shown once. */
+async function allOrders(card, custodian) {
+  const standing = {state: '', orders: [], unreached: false, refusal: null};
+  let from = 0;
+  for (let pages = 0; pages < kMaxPages; ++pages) {
+    const answer = await askOrdersAtItsTime(card, custodian, from);
+    if (answer.status !== 200) {
+      if (pages === 0) standing.refusal = errorOf(answer.text).message || `${answer.status}`;
+      break;
+    }
+    const page = await openOrders(answer.text, card.vault);
+    const known = new Set(standing.orders.map(({signed}) => signed.statement));
+    standing.orders.push(...page.orders.filter(({signed}) => !known.has(signed.statement)));
+    standing.state = page.state;
+    if (page.next <= from) break;
+    from = page.next;
+  }
+  return standing;
+}
+
 /** A phone's clock may be wrong: takes the custodian's, and asks once more. */
-async function askOrdersAtItsTime(card, custodian) {
-  const answer = await askOrders(card, custodian, now());
+async function askOrdersAtItsTime(card, custodian, from) {
+  const answer = await askOrders(card, custodian, from, now());
   if (answer.status !== 401 || !answer.clock) return answer;
   state.skew = answer.clock - Date.now();
-  return askOrders(card, custodian, now());
+  return askOrders(card, custodian, from, now());
 }
 
 /** The name of a case as the vault writes it; С is often typed in Cyrillic. */
@@ -252,7 +269,7 @@ function caseName(text) {
 function draftOf() {
   const kind = chosenKind();
   const reason = byId('reason').value.trim().toWellFormed();
-  if (utf8.encode(reason).length > kMaxReason) throw new Fault('reason-long');
+  if (sizeInJson(reason) > kMaxReason) throw new Fault('reason-long');
   let scope = 'vault';
   if (kind !== 'vault') {
     const typed = byId('name').value.trim();
@@ -265,11 +282,11 @@ function draftOf() {
   return {type, scope, reason, joins: waitingLike(type, scope)};
 }
 
-/** The order of this kind that waits for signatures here, with the most of them. */
+/** The order of this kind that waits for signatures here, with the most of them; of several the one that waits longest. */
 function waitingLike(type, scope) {
   const same = (state.standing?.orders ?? []).filter(
     (one) => isWaiting(one) && one.order.type === type && one.order.scope === scope);
-  return same.sort((a, b) => b.have - a.have)[0] ?? null;
+  return same.sort((a, b) => b.have - a.have || b.order.expires - a.order.expires)[0] ?? null;
 }
 
 function begin(draft) {

@@ -191,9 +191,11 @@ async function isSignedBy(name, domain, text, signature) {
 const kOrderDomain = 'casevault/v1/order';
 const kOrderLife = 3 * 24 * 3600 * 1000;  // milliseconds: time for a second card elsewhere
 const kOrderLifeLimit = 7 * 24 * 3600 * 1000;
-const kMaxReason = 500;  // bytes
+const kMaxReason = 500;  // bytes, as it stands in JSON
+const kMaxPages = 16;  // of the list of orders: the first ones have the newest
 const kScope = /^(?:vault|(?:user|case|device):[0-9a-f]{32})$/;
 
+const sizeInJson = (text) => utf8.encode(JSON.stringify(text)).length - 2;
 const isFitting = (type, scope) => (type === 'burn') === scope.startsWith('device:');
 
 function newStatement(card, {type, scope, reason}, now) {
@@ -207,7 +209,7 @@ function parseStatement(text) {
   insist(order.kind === 'order' && ['lock', 'unlock', 'destroy', 'burn'].includes(order.type));
   insist(isCount(order.issued) && isCount(order.expires) && isHex(order.nonce, 16) && isHex(order.vault, 16));
   insist(order.expires > order.issued && order.expires - order.issued <= kOrderLifeLimit);
-  insist(typeof order.reason === 'string' && utf8.encode(order.reason).length <= kMaxReason);
+  insist(typeof order.reason === 'string' && sizeInJson(order.reason) <= kMaxReason);
   insist(typeof order.scope === 'string' && kScope.test(order.scope) && isFitting(order.type, order.scope));
   return order;
 }
@@ -255,10 +257,11 @@ async function openGuardReceipt(value, hash) {
   return receipt;
 }
 
-/** The answer of GET /v1/orders, each order with its parsed statement and receipts that hold. */
+/** A page of GET /v1/orders, each order with its parsed statement and receipts that hold. */
 async function openOrders(text, vault) {
-  const answer = parseCanonical(text, 'orders,state');
-  insist(Array.isArray(answer.orders) && ['active', 'locked', 'destroyed'].includes(answer.state));
+  const answer = parseCanonical(text, 'next,orders,silence,state');
+  insist(isCount(answer.next) && isCount(answer.silence) && Array.isArray(answer.orders) &&
+    ['active', 'locked', 'destroyed'].includes(answer.state));
   const orders = [];
   for (const one of answer.orders) {
     checkFields(one, 'done,have,need,number,order,receipts');
@@ -269,7 +272,7 @@ async function openOrders(text, vault) {
     const receipts = await Promise.all(one.receipts.map((receipt) => openGuardReceipt(receipt, hash)));
     orders.push({...one, signed: one.order, order, receipts});
   }
-  return {state: answer.state, orders};
+  return {state: answer.state, next: answer.next, orders};
 }
 
 // ---- Requests. Nothing goes anywhere but to where the page came from.
@@ -295,8 +298,8 @@ async function askSigned(card, path, query, now) {
   return ask(path + query, {headers: {'Signature-Input': `sig=${parameters}`, 'Signature': `sig=:${signature}:`}});
 }
 
-const askOrders = (card, custodian, now) =>
-  askSigned(card, '/v1/orders', `?to=${custodian}&vault=${card.vault}`, now);
+const askOrders = (card, custodian, from, now) =>
+  askSigned(card, '/v1/orders', `?${from === 0 ? '' : `from=${from}&`}to=${custodian}&vault=${card.vault}`, now);
 
 /** The word and sentence of an error answer. */
 function errorOf(text) {

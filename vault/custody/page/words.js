@@ -126,6 +126,9 @@ const words = {
   'refused-order': [
     'The order is not valid here: it expired, the card is not known to this custodian (any more), or the name is unknown.',
     'Приказ здесь недействителен: истёк срок, карта этому хранителю не известна (или больше не известна) или неизвестно имя.'],
+  'refused-waiting': [
+    'An order of this card already waits for the signatures of others. It is in the list below: let them sign that one.',
+    'Приказ этой карты уже ждёт подписей других. Он в списке ниже: пусть подпишут его.'],
   'refused-destroyed': ['This vault was destroyed already.', 'Это хранилище уже уничтожено.'],
   'refused-unknown': ['This custodian does not know the vault of the card.', 'Этот хранитель не знает хранилища, названного на карте.'],
   'refused-other': ['Its answer: {} {}', 'Его ответ: {} {}'],

@@ -1,0 +1,621 @@
+"""Replicas: what is copied comes back, whatever happens on the way, and harm done to a copy is found and named.
+
+CASEVAULT_TRIES: how often `replicate` and `restore` are each killed (24 if not given), just before system calls that
+change something, chosen at random among those that an undisturbed run makes; and how many bytes are changed.
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+
+from harness import (BUSY, DAMAGED, DONE, INTERRUPTED, NO_SPACE, NO_VAULT, NOT_ALLOWED, NOT_FOUND, PARTIAL, RANDOM,
+                     UNDER_STRACE,
+                     USAGE, WRONG_PASSPHRASE, Disk, FaultTest, calls_in, copy_tree, files_of, has_strace, in_own_mounts,
+                     main, noise, number_from, read, scratch, spread, strace, write)
+from replicas import RCLONE, ReplicaOffice, Served, flip, needed_by_newest, put_snapshot, snapshots_in
+
+TRIES = number_from("CASEVAULT_TRIES", 24)
+CAN_MOUNT = in_own_mounts()
+KEY_WORDS = ("lantern", "crooked", "Иванов", "снимок", "Second matter", "Бюро")
+
+
+class ReplicaTest(FaultTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.office = ReplicaOffice(scratch("replica"))
+
+    def tearDown(self):
+        office = self.office
+        office.restore()
+        office.forget_replicas()
+        shutil.rmtree(office.replica, ignore_errors=True)
+        for name in os.listdir(office.root):
+            if re.match(r"\.?(restored|export|strace|start|copy)-", name):
+                path = os.path.join(office.root, name)
+                shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+
+    # What it does
+
+    def test_comes_back(self):
+        office = self.office
+        first = office.replicate()
+        self.assertEqual((first["snapshot"], first["target"]), (1, "replica"))
+        office.check_restores()
+        office.add("C-1", {"later.bin": noise(200_000)})
+        second = office.replicate()
+        self.assertEqual(second["snapshot"], 2)
+        bodies = len(files_of(os.path.join(office.replica, "bodies")))
+        self.assertEqual(second["large_files"], bodies)
+        place = office.check_restores()
+        with office.at(place):
+            for user in ("boris", "vera"):
+                office.ok("status", user=user)
+            office.check_all()
+            office.ok("user", "approve", "galina", "--yes")
+            office.ok("add", "C-1", office.source("after", b"after"))
+            office.check_clean()
+
+    def test_only_what_is_new_is_sent(self):
+        office = self.office
+        office.replicate()
+        office.add("C-1", {"new.bin": noise(1_000_000)})
+        before = set(files_of(office.replica))
+        sent = office.replicate()
+        new = set(files_of(office.replica)) - before
+        size = sum(os.path.getsize(os.path.join(office.replica, name)) for name in new)
+        self.assertLess(sent["sent_bytes"] - sent["sent_database_bytes"], 1_300_000)
+        self.assertLess(abs(size - sent["sent_bytes"]), 20_000)
+        self.assertEqual(len([name for name in new if name.startswith("bodies/")]), 1)
+
+    def test_dry_run_writes_nothing(self):
+        office = self.office
+        said = office.replicate(None, "--dry-run")
+        self.assertFalse(os.path.exists(office.replica))
+        self.assertGreater(said["sent_bytes"], 300_000)
+        real = office.replicate()
+        self.assertLess(abs(real["sent_bytes"] - said["sent_bytes"]), 100_000)
+
+    def test_holds_no_key_and_no_name(self):
+        office = self.office
+        office.replicate()
+        for name in files_of(office.replica):
+            content = read(os.path.join(office.replica, name))
+            for word in KEY_WORDS + ("anna", "boris"):
+                self.assertNotIn(word.encode(), content, name)
+            self.assertRegex(name, r"^(bodies/[0-9a-f]{2}/[0-9a-f]{32}|objects/[0-9a-f]{2}/[0-9a-f]{64}|"
+                                   r"snapshots/[0-9]{8}-[0-9a-f]{16}\.json)$")
+        manifest = json.loads(read(os.path.join(office.replica, "snapshots", snapshots_in(office.replica)[0])))
+        self.assertEqual(sorted(manifest), ["bodies", "casevault", "files", "format", "log_root", "log_size", "number",
+                                            "previous", "seal", "spare_bodies", "time", "vault"])
+
+    def test_cases_closed_to_the_user_are_copied_too(self):
+        office = self.office
+        office.replicate(user="vera")  # an auditor, who reads C-1 alone
+        office.check_restores()
+
+    def test_withdrawn_stays_in_older_snapshots_only(self):
+        office = self.office
+        office.replicate()
+        office.ok("withdraw", "C-1/E-2", "--reason", "asked", "--yes")
+        content = office.expected.pop("C-1/E-2")
+        office.replicate()
+        place = office.check_restores()
+        with office.at(place):
+            self.assertEqual(office.run("cat", "C-1/E-2").status, NOT_FOUND)
+        older = office.check_restores(None, "--snapshot", "1", "--older", expected={"C-1/E-2": content})
+        self.assertTrue(older)
+
+    def test_keep(self):
+        office = self.office
+        for number in range(4):
+            office.add("C-1", {f"file-{number}": noise(80_000 + number)})
+            office.replicate()
+        office.ok("withdraw", "C-1/E-2", "--reason", "asked", "--yes")
+        office.expected.pop("C-1/E-2")
+        bodies = len(files_of(os.path.join(office.replica, "bodies")))
+        kept = office.replicate(None, "--keep", "2")
+        self.assertEqual(kept["deleted_snapshots"], 3)
+        self.assertEqual(len(snapshots_in(office.replica)), 2)
+        office.check_restores()
+        office.replicate(None, "--keep", "1")
+        self.assertEqual(len(files_of(os.path.join(office.replica, "bodies"))), bodies - 1)
+        office.check_restores()
+
+    def test_nothing_is_deleted_beside_a_damaged_snapshot(self):
+        office = self.office
+        office.replicate()
+        flip(os.path.join(office.replica, "snapshots", snapshots_in(office.replica)[0]), 0)
+        result = office.ok("replicate", office.replica, "--keep", "1")
+        self.assertIn("nothing was deleted", result.said)
+        self.assertEqual(len(snapshots_in(office.replica)), 2)
+
+    def test_status_and_audit_log(self):
+        office = self.office
+        self.assertEqual(office.ok("--json", "status").objects()[0]["last_replica"], "")
+        self.assertRegex(office.ok("status").text, "Replicas: +none")
+        office.replicate()
+        status = office.ok("--json", "status").objects()[0]
+        self.assertRegex(status["last_replica"], r"^20\d\d-")
+        self.assertIn("snapshot 1 in replica", office.ok("status").text)
+        log = office.ok("audit", "show").text
+        self.assertRegex(log, r"replicate +snapshot 1 to replica")
+        self.assertNotIn(office.root, log)
+
+    def test_partial_restore(self):
+        office = self.office
+        office.replicate()
+        result, place = office.try_restore(None, "--case", "C-1")
+        self.assertEqual(result.status, DONE, str(result))
+        self.assertIn("absent", result.said)
+        inside = {k: v for k, v in office.expected.items() if k.startswith("C-1/")}
+        with office.at(place):
+            office.check_records(inside)
+            self.assertEqual(office.run("cat", "C-2/E-2").status, DAMAGED)
+            self.assertEqual(office.ok("cat", "C-2/E-1").out, office.expected["C-2/E-1"])
+            refused = office.run("replicate", office.replica)
+            self.assertEqual(refused.status, USAGE)
+            self.assertIn("in part", refused.said)
+        again = office.run("restore", office.replica, "--vault", place)
+        self.assertEqual(again.status, DONE, str(again))
+        with office.at(place):
+            office.check_clean()
+            office.check_records(office.expected)
+        self.assertEqual(office.run("restore", office.replica, "--vault", place).status, USAGE)
+
+    def test_from_the_folder_of_a_vault(self):
+        office = self.office
+        result, place = office.try_restore(office.vault)
+        self.assertEqual(result.status, DONE, str(result))
+        self.assertIn("newest", result.said)
+        with office.at(place):
+            office.check_clean()
+            office.check_records(office.expected)
+
+    def test_never_over_something(self):
+        office = self.office
+        office.replicate()
+        for place in (office.vault, office.root):
+            self.assertEqual(office.try_restore(place=place)[0].status, USAGE)
+        office.check_clean()
+
+    def test_wrong_passphrase_keeps_what_was_fetched(self):
+        office = self.office
+        office.replicate()
+        office.set_passphrase("anna", "another one entirely, and wrong")
+        try:
+            result, place = office.try_restore()
+            self.assertEqual(result.status, WRONG_PASSPHRASE)
+        finally:
+            office.set_passphrase("anna", "lantern crooked Danube pillow 1848 sparrow")
+        self.assertFalse(os.path.exists(place))
+        office.check_restores(place=place)
+
+    def test_target_is_refused(self):
+        office = self.office
+        for target in (os.path.join(office.vault, "replica"), office.pristine, office.vault):
+            self.assertEqual(office.run("replicate", target).status, USAGE, target)
+        other = ReplicaOffice(scratch("other"))
+        other.replicate(office.replica)
+        result = office.run("replicate", office.replica)
+        self.assertEqual(result.status, USAGE)
+        self.assertIn("another vault", result.said)
+        self.assertEqual(office.try_restore(os.path.join(office.root, "sources"))[0].status, NO_VAULT)
+
+    def test_two_at_once(self):
+        office = self.office
+        office.add("C-1", {"big": noise(3_000_000)})
+        runs = [office.start("replicate", office.replica) for _ in range(4)]
+        statuses = sorted(run.finish().status for run in runs)
+        self.assertIn(DONE, statuses)
+        self.assertLessEqual(set(statuses), {DONE, BUSY})
+        office.check_restores()
+
+    def test_while_others_work(self):
+        office = self.office
+        office.source("work/one", noise(150_000))
+        results = []
+
+        def work():
+            for number in range(6):
+                results.append(office.run("add", "C-1", office.source(f"w{number}", noise(90_000 + number))).status)
+                results.append(office.run("case", "new", f"case {number}", user="boris").status)
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        made = 0
+        while worker.is_alive() or made == 0:
+            self.assertEqual(office.run("replicate", office.replica).status, DONE)
+            made += 1
+        worker.join()
+        self.assertEqual(set(results), {DONE})
+        for number in range(1, made + 1):
+            office.check_restores(None, "--snapshot", str(number), "--older")
+            office.forget_replicas()
+
+    def test_watch_makes_one_at_once_and_ends_when_told(self):
+        office = self.office
+        running = office.start("replicate", office.replica, "--watch")
+        folder = os.path.join(office.replica, "snapshots")
+        while not (os.path.isdir(folder) and os.listdir(folder)):
+            self.assertTrue(running.is_running(), "it has ended")
+        running.kill(signal.SIGTERM)
+        self.assertIn(running.finish().status, (DONE, INTERRUPTED))
+        office.check_restores()
+
+    def test_through_a_guard(self):
+        """Unlocked once, neither `replicate` nor `--watch` asks for a passphrase."""
+        office = self.office
+        runtime = {"XDG_RUNTIME_DIR": office.fresh("runtime")}
+        os.mkdir(runtime["XDG_RUNTIME_DIR"], 0o700)
+        office.ok("unlock", env=runtime)
+        self.addCleanup(office.run, "lock", passphrase=False, env=runtime)
+        office.replicate(passphrase=False, env=runtime)
+        running = office.start("replicate", office.replica, "--watch", passphrase=False, env=runtime)
+        while len(snapshots_in(office.replica)) < 2:
+            self.assertTrue(running.is_running(), "it has ended")
+        running.kill(signal.SIGTERM)
+        self.assertIn(running.finish().status, (DONE, INTERRUPTED))
+        office.check_restores()
+
+    # Harm
+
+    def test_any_byte_changed(self):
+        office = self.office
+        office.replicate()
+        names = files_of(office.replica)
+        kept = office.fresh("copy")
+        copy_tree(office.replica, kept)
+        for name in [*RANDOM.sample(names, min(len(names), TRIES)), "snapshots/" + snapshots_in(kept)[0]]:
+            with self.subTest(changed=name):
+                copy_tree(kept, office.replica)
+                flip(os.path.join(office.replica, name))
+                office.check_found(name)
+
+    def test_any_file_missing_or_cut(self):
+        office = self.office
+        office.replicate()
+        names = [name for name in files_of(office.replica) if not name.startswith("snapshots/")]
+        kept = office.fresh("copy")
+        copy_tree(office.replica, kept)
+        for name in RANDOM.sample(names, min(len(names), TRIES)):
+            with self.subTest(missing=name):
+                copy_tree(kept, office.replica)
+                if RANDOM.random() < 0.5:
+                    os.remove(os.path.join(office.replica, name))
+                else:
+                    os.truncate(os.path.join(office.replica, name), os.path.getsize(os.path.join(kept, name)) - 1)
+                office.check_found(name)
+
+    def test_older_snapshot_as_the_newest(self):
+        office = self.office
+        office.replicate()
+        office.add("C-1", {"later": b"later"})
+        office.replicate()
+        os.remove(os.path.join(office.replica, "snapshots", snapshots_in(office.replica)[1]))
+        office.check_found("older than one that this machine knows of")
+        self.assertEqual(office.try_restore(None, "--older")[0].status, DONE)
+
+    def test_older_snapshot_by_number(self):
+        office = self.office
+        office.replicate()
+        office.replicate()
+        result, _ = office.try_restore(None, "--snapshot", "1")
+        self.assertEqual(result.status, USAGE)
+        self.assertIn("--older", result.said)
+        self.assertEqual(office.try_restore(None, "--snapshot", "1", "--older")[0].status, DONE)
+
+    def test_older_snapshot_under_a_newer_name(self):
+        office = self.office
+        office.replicate()
+        folder = os.path.join(office.replica, "snapshots")
+        name = snapshots_in(office.replica)[0]
+        os.rename(os.path.join(folder, name), os.path.join(folder, name.replace("00000001", "00000002")))
+        office.check_found("not what its name says")
+
+    def test_snapshot_of_somebody_else(self):
+        """Whoever holds the replica writes a snapshot of their own: every hash fits, but nobody signed it."""
+        office = self.office
+        office.replicate()
+        path = os.path.join(office.replica, "snapshots", snapshots_in(office.replica)[0])
+        manifest = json.loads(read(path))
+        manifest["number"], manifest["time"] = 2, manifest["time"] + 1
+        put_snapshot(office.replica, manifest)
+        office.check_found("not signed by anybody in this vault")
+
+    def test_paths_that_lead_out(self):
+        office = self.office
+        office.replicate()
+        path = os.path.join(office.replica, "snapshots", snapshots_in(office.replica)[0])
+        for name in ("../evil", "/etc/evil", "cases/../../evil.1.db", "bodies/evil"):
+            manifest = json.loads(read(path))
+            manifest["files"][0]["name"] = name
+            os.remove(path)
+            path = put_snapshot(office.replica, manifest)
+            office.check_found("snapshots/")
+
+    def test_damaged_body_here_does_not_replace_the_whole_one(self):
+        office = self.office
+        office.replicate()
+        body = files_of(os.path.join(office.vault, "bodies"))[0]
+        os.truncate(os.path.join(office.vault, "bodies", body), 1000)
+        result = office.ok("replicate", office.replica)
+        self.assertIn("is damaged here", result.said)
+        office.check_restores()
+
+    # Where it cannot
+
+    def test_full_disk(self):
+        if not CAN_MOUNT:
+            self.skipTest("nothing can be mounted here")
+        office = self.office
+        disk = Disk(office.fresh("disk"), 16 << 20)
+        try:
+            target = os.path.join(disk.folder, "replica")
+            office.replicate(target)
+            office.add("C-1", {f"file-{number}": noise(400_000) for number in range(8)})
+            for free in (0, 100_000, 1_000_000, 2_000_000):
+                disk.leave(free)
+                result = office.run("replicate", target)
+                self.assertEqual(result.status, NO_SPACE, str(result))
+                self.assertIn("no space left", result.said)
+                disk.clear()
+                old = {k: v for k, v in office.pristine_expected[0].items()}
+                office.check_restores(target, expected=old)
+            office.replicate(target)
+            office.check_restores(target)
+            disk.make_read_only(True)
+            refused = office.run("replicate", target)
+            self.assertEqual(refused.status, NOT_ALLOWED, str(refused))
+            self.assertIn("read-only", refused.said)
+        finally:
+            subprocess.run(["umount", disk.folder], check=False)
+
+    def test_full_disk_while_restoring(self):
+        if not CAN_MOUNT:
+            self.skipTest("nothing can be mounted here")
+        office = self.office
+        office.add("C-1", {f"file-{number}": noise(400_000) for number in range(8)})
+        office.replicate()
+        disk = Disk(office.fresh("disk"), 16 << 20)
+        try:
+            place = os.path.join(disk.folder, "office.vault")
+            for free in (0, 500_000, 2_000_000, 4_000_000):
+                disk.leave(free)
+                self.assertEqual(office.try_restore(place=place)[0].status, NO_SPACE)
+                self.assertFalse(os.path.exists(place))
+            disk.clear()
+            office.check_restores(place=place)
+        finally:
+            subprocess.run(["umount", disk.folder], check=False)
+
+    def test_folder_that_only_takes_new_files(self):
+        """chattr +a: nothing in these folders may be renamed, removed or overwritten."""
+        office = self.office
+        office.replicate()
+        folders = [office.replica] + [os.path.join(place, name) for place, names, _ in os.walk(office.replica)
+                                      for name in names]
+        if subprocess.run(["chattr", "+a", *folders], capture_output=True, check=False).returncode != 0:
+            self.skipTest("chattr +a does not work here")
+        try:
+            office.add("C-1", {"more": noise(90_000)})
+            office.replicate()
+            refused = office.run("replicate", office.replica, "--keep", "1")
+            self.assertEqual(refused.status, NOT_ALLOWED, str(refused))
+            office.check_restores()
+        finally:
+            subprocess.run(["chattr", "-R", "-a", office.replica], check=False)
+
+    # Killed
+
+    def kill_often(self, command, prepare, check):
+        if not has_strace():
+            self.skipTest("strace cannot run here")
+        office = self.office
+        prepare()
+        log = office.fresh("strace")
+        office.ok(*command, under=strace(log), env=UNDER_STRACE)
+        calls = calls_in(log)
+        hits = 0
+        places = [calls[at] for at in spread(min(TRIES, len(calls)), len(calls))]
+        for place in places:
+            prepare()
+            injection = f"inject={place.name}:signal=KILL:when={place.number}"
+            with self.subTest(killed_at=str(place)):
+                result = office.run(*command, under=strace(office.fresh("strace"), "-e", injection), env=UNDER_STRACE,
+                                    may_be_killed=True)
+                hits += result.status != DONE
+                check(result)
+        print(f"{hits} of {len(places)} runs of `{command[0]}` ended by kill -9, of {len(calls)} calls", flush=True)
+        self.assertGreaterEqual(hits, len(places) / 2, "too few runs were killed: the test shows nothing")
+
+    def test_killed_replicate(self):
+        office = self.office
+        office.replicate()
+        kept = office.fresh("copy")
+        copy_tree(office.replica, kept)
+        old = dict(office.expected)
+        office.add("C-1", {f"more-{number}": noise(70_000 + number) for number in range(4)})
+        office.ok("case", "new", "third")
+        start = office.fresh("start")
+        copy_tree(office.vault, start)
+
+        def prepare():
+            copy_tree(kept, office.replica)
+            copy_tree(start, office.vault)
+
+        def check(_):
+            office.check_clean()
+            place = office.check_restores(None, "--snapshot", "1", "--older", expected=old)
+            shutil.rmtree(place)
+            office.forget_replicas()
+            office.replicate()
+            shutil.rmtree(office.check_restores())
+            office.forget_replicas()
+            self.assertNotIn(".replica-", " ".join(os.listdir(office.vault)))
+
+        self.kill_often(("replicate", office.replica), prepare, check)
+
+    def test_killed_restore(self):
+        office = self.office
+        office.replicate()
+        place = office.fresh("restored")
+        partial = os.path.join(os.path.dirname(place), f".{os.path.basename(place)}.restore.partial")
+
+        def prepare():
+            for path in (place, partial):
+                shutil.rmtree(path, ignore_errors=True)
+
+        def check(result):
+            if not os.path.exists(place):
+                self.assertNotEqual(result.status, DONE)
+                self.assertEqual(office.try_restore(place=place)[0].status, DONE)
+            self.assertFalse(os.path.exists(partial))
+            with office.at(place):
+                office.check_clean()
+                office.check_records(office.expected)
+
+        self.kill_often(("restore", office.replica, "--vault", place), prepare, check)
+
+
+class RemoteTest(FaultTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.office = ReplicaOffice(scratch("remote"))
+
+    def tearDown(self):
+        self.office.restore()
+        self.office.forget_replicas()
+
+    def serve(self, kind, *options):
+        if not RCLONE:
+            self.skipTest("rclone is not installed")
+        served = Served(kind, self.office.fresh("server"), *options)
+        self.addCleanup(served.stop)
+        return served, {"RCLONE_CONFIG": served.config}
+
+    def check_remote(self, kind):
+        office = self.office
+        served, env = self.serve(kind)
+        target = "rclone:away:office"
+        first = office.replicate(target, env=env)
+        self.assertEqual(first["target"], "rclone:away")
+        old = dict(office.expected)
+        office.add("C-1", {"more": noise(300_000)})
+        second = office.replicate(target, env=env)
+        self.assertLess(second["sent_bytes"] - second["sent_database_bytes"], 420_000)
+        result, place = office.try_restore(target, env=env)
+        self.assertEqual(result.status, DONE, str(result))
+        with office.at(place):
+            office.check_clean()
+            office.check_records(office.expected)
+        result, place = office.try_restore(target, "--snapshot", "1", "--older", env=env)
+        self.assertEqual(result.status, DONE, str(result))
+        with office.at(place):
+            office.check_records(old)
+        folder = os.path.join(served.folder, "office")
+        for name in RANDOM.sample(needed_by_newest(folder), 2):
+            kept = read(os.path.join(folder, name))
+            flip(os.path.join(folder, name))
+            result, _ = office.try_restore(target, env=env)
+            self.assertEqual(result.status, DAMAGED, str(result))
+            self.assertIn(name, result.said)
+            write(os.path.join(folder, name), kept)
+        kept = office.replicate(target, "--keep", "1", env=env)
+        self.assertEqual(kept["deleted_snapshots"], 2)
+        result, _ = office.try_restore(target, env=env)
+        self.assertEqual(result.status, DONE, str(result))
+
+    def test_webdav(self):
+        self.check_remote("webdav")
+
+    def test_sftp(self):
+        self.check_remote("sftp")
+
+    def test_read_only_remote(self):
+        _, env = self.serve("webdav", "--read-only")
+        result = self.office.run("replicate", "rclone:away:office", env=env)
+        self.assertIn(result.status, (NOT_ALLOWED, PARTIAL), str(result))
+        self.assertIn("rclone:away", result.said)
+
+    def test_remote_that_is_gone(self):
+        served, env = self.serve("webdav")
+        served.stop()
+        result = self.office.run("replicate", "rclone:away:office", env={**env, "RCLONE_LOW_LEVEL_RETRIES": "1"})
+        self.assertEqual(result.status, PARTIAL, str(result))
+        self.assertIn("repeat the command", result.said)
+
+    def test_no_rclone(self):
+        office = self.office
+        result = office.run("replicate", "rclone:away:office", env={"PATH": office.tmp})
+        self.assertEqual(result.status, USAGE)
+        self.assertIn("apt install rclone", result.said)
+
+    def test_no_such_remote(self):
+        if not RCLONE:
+            self.skipTest("rclone is not installed")
+        result = self.office.run("replicate", "rclone:nowhere:office", env={"RCLONE_CONFIG": os.devnull})
+        self.assertEqual(result.status, USAGE, str(result))
+        self.assertIn("rclone config", result.said)
+
+    def test_remote_that_lets_nothing_be_deleted(self):
+        """A program in place of rclone that refuses what object lock refuses, and passes the rest on."""
+        office = self.office
+        served, env = self.serve("webdav")
+        bin_folder = office.fresh("bin")
+        script = write(os.path.join(bin_folder, "rclone"),
+                       "#!/bin/sh\nfor word; do case $word in delete|deletefile|purge|sync|move|moveto|rmdir|rmdirs) "
+                       "echo AccessDenied: object lock >&2; exit 1;; esac; done\n"
+                       f"exec {RCLONE} \"$@\"\n")
+        os.chmod(script, 0o755)
+        env = {**env, "PATH": bin_folder + ":/usr/bin:/bin"}
+        target = "rclone:away:locked"
+        office.replicate(target, env=env)
+        office.add("C-1", {"more": noise(100_000)})
+        office.replicate(target, env=env)
+        refused = office.run("replicate", target, "--keep", "1", env=env)
+        self.assertEqual(refused.status, NOT_ALLOWED, str(refused))
+        result, _ = office.try_restore(target, env=env)
+        self.assertEqual(result.status, DONE, str(result))
+
+    def test_passwords_in_the_address_are_not_repeated(self):
+        office = self.office
+        served, _ = self.serve("webdav")
+        url = re.search(r"url = (\S+)", read(served.config).decode()).group(1)
+        password = re.search(r"pass = (\S+)", read(served.config).decode()).group(1)
+        target = f"rclone::webdav,url='{url}',vendor=other,user=office,pass={password}:office"
+        result = office.ok("replicate", target, env={"RCLONE_CONFIG": os.devnull})
+        log = office.ok("audit", "show").text
+        status = office.ok("status").text
+        for said in (result.text, log, status):
+            self.assertNotIn(password, said)
+            self.assertNotIn(url, said)
+
+    def test_killed_while_sending(self):
+        """The remote and rclone die with it; what is there already is used, or sent again where it is not whole."""
+        office = self.office
+        served, env = self.serve("sftp")
+        target = "rclone:away:office"
+        office.replicate(target, env=env)
+        old = dict(office.expected)
+        office.add("C-1", {f"more-{number}": noise(2_000_000 + number) for number in range(6)})
+        for _ in range(3):
+            running = office.start("replicate", target, env=env)
+            for _ in range(RANDOM.randrange(2000, 60_000)):
+                running.is_running()
+            running.kill()
+            running.finish()
+            result, _ = office.try_restore(target, "--snapshot", "1", "--older", env=env)
+            self.assertEqual(result.status, DONE, str(result))
+            office.forget_replicas()
+        office.replicate(target, env=env)
+        result, place = office.try_restore(target, env=env)
+        self.assertEqual(result.status, DONE, str(result))
+        with office.at(place):
+            office.check_records({**old, **office.expected})
+
+
+if __name__ == "__main__":
+    main()

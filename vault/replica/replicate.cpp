@@ -1,0 +1,547 @@
+#include "vault/replica/replicate.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <set>
+
+#include "crypto/error.h"
+#include "vault/access/decoy.h"
+#include "vault/access/session_keys.h"
+#include "vault/audit/log.h"
+#include "vault/records/export_folder.h"
+#include "vault/replica/freeze.h"
+#include "vault/replica/known.h"
+#include "vault/replica/layout.h"
+#include "vault/replica/restore.h"
+#include "vault/replica/snapshots.h"
+#include "vault/storage/catalog.h"
+#include "vault/storage/replica_rows.h"
+
+namespace casevault {
+namespace {
+
+constexpr int kLockTimeoutMs = 10'000;
+constexpr int kFreezeTries = 3;  // a body may be withdrawn while it is on its way
+using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
+using Names = ReplicaStore::Names;
+
+/// Others may change keys while what was frozen is sent, which can take days.
+class LeaveVault {
+ public:
+  explicit LeaveVault(Session& session) : session_(session) { session_.keys().slots.file().unlock(); }
+  ~LeaveVault() {
+    try {
+      session_.keys().slots.file().lock(File::Lock::kShared, kLockTimeoutMs);
+    } catch (const Error&) {
+      // Without the lock: Catalog::is_current tells whether somebody changed the keys.
+    }
+  }
+  LeaveVault(const LeaveVault&) = delete;
+  LeaveVault& operator=(const LeaveVault&) = delete;
+
+ private:
+  Session& session_;
+};
+
+/// nullopt when there is none any more.
+std::optional<std::uint64_t> size_of(const Path& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return std::nullopt;
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+/// Names and sizes of the bodies of a vault, by name.
+std::map<std::string, std::uint64_t> bodies_in(const Path& root) {
+  std::map<std::string, std::uint64_t> bodies;
+  walk_files(root, "bodies", [&](const std::string& path, std::uint64_t size) {
+    const auto name = path.substr(path.rfind('/') + 1);
+    if (is_body_id(name) && path == body_object_name(name)) bodies.emplace(name, size);
+  });
+  return bodies;
+}
+
+const ReplicaBody* find_body(const std::vector<ReplicaBody>& bodies, const ByteArray<16>& id) {
+  const auto found = std::ranges::lower_bound(bodies, id, {}, &ReplicaBody::id);
+  return found != bodies.end() && found->id == id ? &*found : nullptr;
+}
+
+/// Bodies that somebody is writing are locked. A short while after its record is committed a body may still be; what
+/// is locked for longer has no record yet.
+class Unfinished {
+ public:
+  bool is_unfinished(const Path& body) {
+    constexpr timespec kPause{0, 10'000'000};  // 10 ms
+    auto file = File::open_for_reading(body);
+    if (!file) return true;
+    while (!file->try_lock(File::Lock::kShared)) {
+      if (std::chrono::steady_clock::now() >= deadline_) return true;
+      ::nanosleep(&kPause, nullptr);
+    }
+    return false;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point deadline_ =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(kLockTimeoutMs);
+};
+
+/// Bodies of one vault: the vault itself, or the one in spare/.
+struct BodyPlan {
+  Path root;
+  std::vector<ReplicaBody> bodies;  // by name; those to be sent or checked have no hash yet
+  Names send;                       // not there
+  Names check;                      // there, but nobody has vouched for what
+};
+
+class Replication {
+ public:
+  Replication(Session& session, ReplicaStore& store, const std::string& target, const ReplicateRequest& request,
+              const Progress& progress)
+      : session_(session), store_(store), target_(target), request_(request), progress_(progress) {
+    result_.label = store.label();
+  }
+
+  Replicated run() {
+    const auto vault_lock = lock_vault();
+    const auto store_lock = request_.dry_run ? nullptr : store_.lock();
+    listing_ = store_.list();
+    scratch_.emplace(session_.place());
+    find_previous();
+    result_.number = next_number();
+    log("begun");
+    try {
+      for (int tries = 1; !take_snapshot(tries == kFreezeTries); ++tries) {
+      }
+      if (!request_.dry_run && request_.keep) prune();
+    } catch (const Error& error) {
+      log_failure(error);
+      throw;
+    }
+    finish();
+    return std::move(result_);
+  }
+
+ private:
+  std::string objects() const { return "snapshot " + std::to_string(result_.number) + " to " + result_.label; }
+  void log(const char* outcome) {
+    session_.record(request_.dry_run ? "replicate-dry" : "replicate", objects(), outcome);
+  }
+
+  void log_failure(const Error& error) {
+    try {
+      if (session_.catalog().is_current()) log(error.code() == Errc::kInterrupted ? "interrupted" : "failed");
+    } catch (const Error&) {
+      // What failed first is what there is to say.
+    }
+  }
+
+  File lock_vault() const {
+    auto folder = File::open_directory(session_.place());
+    if (!folder.try_lock(File::Lock::kExclusive)) {
+      throw Error(Errc::kBusy, "another process is making a replica of this vault", "wait until it has ended");
+    }
+    return folder;
+  }
+
+  // What is there
+
+  void find_previous() {
+    const auto names = snapshot_names(listing_);
+    if (!names.empty()) newest_number_ = number_in_name(names.back());
+    for (auto name = names.rbegin(); name != names.rend(); ++name) {
+      try {
+        previous_ = read_snapshot(store_, *name);
+        break;
+      } catch (const Error& error) {
+        if (error.code() != Errc::kDamaged) throw;
+        result_.warnings.push_back("a snapshot there cannot be read: " + std::string(error.what()));
+      }
+    }
+    if (previous_ && previous_->manifest.vault != vault_id()) {
+      throw Error(Errc::kUsage, "there is a replica of another vault there", "choose another place");
+    }
+    if (previous_ && is_trusted(*previous_)) trust_previous();
+  }
+
+  VaultId vault_id() const { return Vault::open(session_.place(), session_.environment()).header().vault_id; }
+
+  /// Made by this vault, or by somebody in it: then what it says of objects needs no second look.
+  bool is_trusted(const StoredSnapshot& snapshot) {
+    const auto mine = my_entry();
+    if (mine && mine->manifest == snapshot.hash) return true;
+    return signer_of(snapshot.manifest, session_).has_value();
+  }
+
+  std::optional<ReplicaRow> my_entry() {
+    for (auto& replica : read_replicas(session_.catalog())) {
+      if (replica.target == target_id()) return replica;
+    }
+    return std::nullopt;
+  }
+
+  std::string target_id() const {
+    return to_hex(blake2b_256({as_bytes("casevault/v1/replica-target"), as_bytes(target_)}));
+  }
+
+  void trust_previous() {
+    try {
+      known_ = read_bodies(store_, listing_, previous_->manifest, scratch_->folder() / "previous");
+      trusted_ = objects_of(previous_->manifest, known_);
+    } catch (const Error& error) {
+      if (error.code() != Errc::kDamaged) throw;
+      result_.warnings.push_back("the newest snapshot there is damaged, so everything is compared anew: " +
+                                 std::string(error.what()));
+    }
+  }
+
+  std::uint64_t next_number() {
+    const auto mine = my_entry();
+    const auto remembered = mine ? mine->number : 0;
+    if (remembered > newest_number_) {
+      result_.warnings.push_back("the newest snapshot that was made there, number " + std::to_string(remembered) +
+                                 ", is gone: somebody deleted it, or this is another place");
+    }
+    return std::max(remembered, newest_number_) + 1;
+  }
+
+  bool is_there(const std::string& name, std::uint64_t size) const {
+    const auto found = listing_.find(name);
+    return found != listing_.end() && found->second == size;
+  }
+
+  // What is to be sent
+
+  /// False when something vanished meanwhile, so that it has to be taken again.
+  bool take_snapshot(bool is_last_try) {
+    manifest_ = {};
+    chunks_ = {};
+    total_ = done_ = 0;
+    result_.bodies = result_.bytes = 0;
+    result_.sent_bytes = result_.sent_objects = result_.sent_database_bytes = 0;
+    freeze();
+    const LeaveVault away(session_);
+    try {
+      BodyPlan bodies = plan_bodies(session_.place(), known_.bodies);
+      BodyPlan spare = plan_bodies(session_.place() / kSpare, known_.spare_bodies);
+      count_total(bodies, spare);
+      if (request_.dry_run) return true;
+      send_bodies(bodies);
+      send_bodies(spare);
+      manifest_.bodies = put_lists(bodies.bodies);
+      manifest_.spare_bodies = put_lists(spare.bodies);
+      send_staged();
+      write_manifest(bodies, spare);
+      return true;
+    } catch (const Error& error) {
+      if (error.code() != Errc::kNotFound || is_last_try) throw;
+      listing_ = store_.list();
+      return false;
+    }
+  }
+
+  void freeze() {
+    session_.catalog().refresh();
+    auto frozen = Freeze::take(session_.place(), kLockTimeoutMs);
+    manifest_.files = frozen.read([&](const Sha256Digest& hash, ByteView chunk) { stage(object_name(hash), chunk); });
+    check_header();
+    manifest_.vault = vault_id();
+    manifest_.number = result_.number;
+    manifest_.time_ms = session_.environment().now_ms();
+    manifest_.log = frozen.log();
+    manifest_.previous = previous_ ? to_hex(previous_->hash) : "";
+  }
+
+  /// Destroying begins with the header. What a decoy opens knows nothing of the header outside.
+  void check_header() const {
+    const auto found = std::ranges::find(manifest_.files, "vault.json", &ReplicaFile::name);
+    const bool is_decoy = session_.folder() != session_.place();
+    if (found != manifest_.files.end() && (is_decoy || found->hash == session_.state().header_hash())) return;
+    throw Error(Errc::kDamaged, "vault.json is not the one of this vault: nothing was copied", "casevault status");
+  }
+
+  /// An object made here: a chunk or a list.
+  void stage(const std::string& name, ByteView content) {
+    if (is_there(name, content.size()) && trusted_.contains(name)) return;
+    if (!chunks_.emplace(name, content.size()).second) return;
+    if (!request_.dry_run) scratch_->put(name, content);
+  }
+
+  BodyPlan plan_bodies(const Path& root, const std::vector<ReplicaBody>& known) {
+    BodyPlan plan{root, {}, {}, {}};
+    Unfinished unfinished;
+    for (const auto& [name, size] : bodies_in(root)) {
+      plan_body(plan, name, size, find_body(known, *array_from_hex<16>(name)), unfinished);
+    }
+    return plan;
+  }
+
+  void plan_body(BodyPlan& plan, const std::string& name, std::uint64_t size, const ReplicaBody* known,
+                 Unfinished& unfinished) {
+    const auto object = body_object_name(name);
+    if (known != nullptr && is_there(object, known->size)) {
+      plan.bodies.push_back(*known);
+      if (known->size != size) {
+        result_.warnings.push_back(object + " is damaged here; the replica keeps the whole one: casevault verify");
+      }
+      return;
+    }
+    if (unfinished.is_unfinished(plan.root / object)) return;
+    const auto now = size_of(plan.root / object);  // it may have been written to until then
+    if (!now) return;
+    plan.bodies.push_back({*array_from_hex<16>(name), *now, {}});
+    (is_there(object, *now) ? plan.check : plan.send).push_back(object);
+  }
+
+  void count_total(const BodyPlan& bodies, const BodyPlan& spare) {
+    for (const auto* plan : {&bodies, &spare}) {
+      const std::set<std::string> sent(plan->send.begin(), plan->send.end());
+      for (const auto& body : plan->bodies) {
+        result_.bytes += body.size;
+        if (!sent.contains(body_object_name(to_hex(body.id)))) continue;
+        result_.sent_bytes += body.size;
+        ++result_.sent_objects;
+      }
+      result_.bodies += plan->bodies.size();
+    }
+    for (const auto& file : manifest_.files) result_.bytes += file.size;
+    for (const auto& [name, size] : chunks_) {
+      if (is_there(name, size)) continue;
+      result_.sent_bytes += size;
+      ++result_.sent_objects;
+    }
+    for (const auto& name : database_chunks()) {
+      const auto found = chunks_.find(name);
+      if (found != chunks_.end() && !is_there(name, found->second)) result_.sent_database_bytes += found->second;
+    }
+    total_ = 2 * result_.sent_bytes;  // there, and read back
+  }
+
+  std::set<std::string> database_chunks() const {
+    std::set<std::string> names;
+    for (const auto& file : manifest_.files) {
+      if (!file.name.ends_with(".db")) continue;
+      for (const auto& chunk : file.chunks) names.insert(object_name(chunk));
+    }
+    return names;
+  }
+
+  // Sending
+
+  void advance(std::uint64_t bytes) {
+    done_ += bytes;
+    if (progress_ && total_ > 0) progress_(std::min(done_, total_), total_);
+  }
+  ReplicaStore::Progress advancing() {
+    return [this](std::uint64_t bytes) { advance(bytes); };
+  }
+
+  void send_bodies(BodyPlan& plan) {
+    auto digests = check_bodies(plan);
+    digests.merge(put_and_check(plan.root, plan.send));
+    for (auto& body : plan.bodies) {
+      const auto found = digests.find(body_object_name(to_hex(body.id)));
+      if (found != digests.end()) body.hash = found->second;
+    }
+  }
+
+  /// Those that an interrupted run left there: kept where they are what they should be.
+  ReplicaStore::Digests check_bodies(BodyPlan& plan) {
+    ReplicaStore::Digests whole;
+    const auto there = store_.hash(plan.check, {});
+    for (const auto& name : plan.check) {
+      const auto here = hash_file(plan.root / name, session_.environment(), {});
+      const auto found = there.find(name);
+      if (found != there.end() && found->second == here) {
+        whole[name] = here;
+      } else {
+        plan.send.push_back(name);
+      }
+    }
+    return whole;
+  }
+
+  ReplicaStore::Digests put_and_check(const Path& from, const Names& names) {
+    auto sent = store_.put(from, names, advancing());
+    const auto there = store_.hash(names, advancing());
+    for (const auto& [name, digest] : sent) {
+      const auto found = there.find(name);
+      if (found != there.end() && found->second == digest) continue;
+      throw Error(Errc::kDamaged, name + " reads back differently from what was written to " + result_.label,
+                  "do not trust that disk or service; repeat the command with another one");
+    }
+    return sent;
+  }
+
+  /// Cut by the first byte of the name, so that a new body changes one list in 256.
+  std::vector<BodyList> put_lists(const std::vector<ReplicaBody>& bodies) {
+    std::vector<BodyList> lists;
+    for (auto first = bodies.begin(); first != bodies.end();) {
+      const auto last = std::find_if(first, bodies.end(), [&](const auto& body) { return body.id[0] != first->id[0]; });
+      const std::vector<ReplicaBody> some(first, last);
+      const auto text = encode_body_list(some);
+      BodyList list{sha256(as_bytes(text)), text.size(), some.size(), 0};
+      for (const auto& body : some) list.bytes += body.size;
+      stage(object_name(list.hash), as_bytes(text));
+      lists.push_back(list);
+      first = last;
+    }
+    return lists;
+  }
+
+  void send_staged() {
+    Names check;
+    Names send;
+    for (const auto& [name, size] : chunks_) (is_there(name, size) ? check : send).push_back(name);
+    const auto there = store_.hash(check, {});
+    for (const auto& name : check) {
+      const auto found = there.find(name);
+      if (found == there.end() || object_name(found->second) != name) send.push_back(name);
+    }
+    put_and_check(scratch_->folder(), send);
+  }
+
+  void write_manifest(const BodyPlan& bodies, const BodyPlan& spare) {
+    if (is_remote(target_)) check_nothing_vanished(bodies, spare);
+    seal_manifest(manifest_, session_);
+    const auto file = encode_manifest(manifest_);
+    const auto name = snapshot_name(manifest_.number, sha256(file));
+    scratch_->put(name, file);
+    put_and_check(scratch_->folder(), {name});
+    manifest_name_ = name;
+    manifest_hash_ = sha256(file);
+    result_.time_ms = manifest_.time_ms;
+    listing_[name] = file.size();
+  }
+
+  /// A remote has no lock: somebody else may have pruned there.
+  void check_nothing_vanished(const BodyPlan& bodies, const BodyPlan& spare) {
+    listing_ = store_.list();
+    for (const auto& name : objects_of(manifest_, {bodies.bodies, spare.bodies})) {
+      if (!listing_.contains(name)) throw Error(Errc::kNotFound, name + " vanished while the replica was made");
+    }
+  }
+
+  // Afterwards
+
+  void prune() {
+    std::vector<StoredSnapshot> readable;
+    bool all_readable = true;
+    for (const auto& name : snapshot_names(listing_)) {
+      try {
+        readable.push_back(read_snapshot(store_, name));
+      } catch (const Error& error) {
+        if (error.code() != Errc::kDamaged) throw;
+        all_readable = false;
+      }
+    }
+    if (!all_readable) {
+      result_.warnings.push_back("a snapshot there cannot be read, so nothing was deleted");
+      return;
+    }
+    const auto keep = std::max<std::uint64_t>(1, *request_.keep);
+    if (readable.size() <= keep) return;
+    const auto kept_from = readable.end() - static_cast<std::ptrdiff_t>(keep);
+    const auto needed = objects_of_all({kept_from, readable.end()});
+    Names old;
+    for (auto snapshot = readable.begin(); snapshot != kept_from; ++snapshot) old.push_back(snapshot->name);
+    Names unneeded;
+    for (const auto& [name, size] : store_.list()) {
+      if (!name.starts_with(kSnapshotFolder) && !needed.contains(name)) unneeded.push_back(name);
+    }
+    store_.remove(old);  // first: then none of those that are left needs what goes
+    store_.remove(unneeded);
+    result_.deleted_snapshots = old.size();
+    result_.deleted_objects = unneeded.size();
+  }
+
+  std::set<std::string> objects_of_all(const std::vector<StoredSnapshot>& snapshots) {
+    const auto listing = store_.list();
+    std::set<std::string> names;
+    for (const auto& snapshot : snapshots) {
+      names.merge(
+          objects_of(snapshot.manifest, read_bodies(store_, listing, snapshot.manifest, scratch_->folder() / "kept")));
+    }
+    return names;
+  }
+
+  void finish() {
+    if (request_.dry_run) return log("done");
+    remember_snapshot(session_.environment(), manifest_);
+    if (!session_.catalog().is_current()) {
+      result_.warnings.push_back(
+          "the vault's keys were changed meanwhile: the snapshot is whole, and not in the audit log");
+      return;
+    }
+    log("done");
+    put_replica(session_.catalog(), {target_id(), result_.label, result_.number, manifest_hash_, result_.time_ms});
+  }
+
+  Session& session_;
+  ReplicaStore& store_;
+  const std::string& target_;
+  const ReplicateRequest& request_;
+  const Progress& progress_;
+  Replicated result_;
+  ReplicaStore::Sizes listing_;
+  std::optional<Scratch> scratch_;
+  std::optional<StoredSnapshot> previous_;
+  std::uint64_t newest_number_ = 0;
+  SnapshotBodies known_;           // of a snapshot that is trusted
+  std::set<std::string> trusted_;  // its objects
+  Manifest manifest_;
+  ReplicaStore::Sizes chunks_;  // to be sent or checked
+  std::string manifest_name_;
+  Sha256Digest manifest_hash_{};
+  std::uint64_t total_ = 0;
+  std::uint64_t done_ = 0;
+};
+
+void refuse_bad_target(const Session& session, const std::string& target) {
+  if (is_absent_partly(session.place())) {
+    throw Error(Errc::kUsage, "this vault was restored in part, and a replica of it would be one in part",
+                "fetch the rest first: casevault restore SOURCE");
+  }
+  if (is_remote(target)) return;
+  refuse_inside_vault(session.place(), target, "the replica");
+  if (std::filesystem::exists(Path(target) / "vault.json")) {
+    throw Error(Errc::kUsage, "there is a vault at the place for the replica", "choose another folder");
+  }
+}
+
+}  // namespace
+
+Replicated replicate(Session& session, ReplicaStore& store, const std::string& target, const ReplicateRequest& request,
+                     const Progress& progress) {
+  refuse_bad_target(session, target);
+  return Replication(session, store, target, request, progress).run();
+}
+
+std::optional<LastReplica> last_replica(Session& session) {
+  const auto replicas = read_replicas(session.catalog());
+  if (replicas.empty()) return std::nullopt;
+  return LastReplica{replicas.front().label, replicas.front().number, replicas.front().time_ms};
+}
+
+std::size_t replica_places(Session& session) { return read_replicas(session.catalog()).size(); }
+
+std::string change_mark(const Path& vault) {
+  std::string mark;
+  const auto add = [&](const Path& path) {
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0) return;
+    mark += path.filename().string() + " " + std::to_string(status.st_ino) + " " + std::to_string(status.st_size) +
+            " " + std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec) + "\n";
+  };
+  for (const char* file : {"vault.json", "slots"}) add(vault / file);
+  for (const char* folder : {"cases", "handover"}) {
+    for (const auto& name : list_directory(vault / folder)) {
+      if (!name.ends_with("-journal")) add(vault / folder / name);
+    }
+  }
+  return to_hex(sha256(as_bytes(mark)));
+}
+
+}  // namespace casevault

@@ -1,5 +1,7 @@
 #include "vault/replica/restore.h"
 
+#include <algorithm>
+
 #include "cli/commands/commands.h"
 #include "cli/commands/findings.h"
 #include "cli/format.h"
@@ -8,6 +10,7 @@
 #include "cli/rclone.h"
 #include "cli/session.h"
 #include "vault/access/case_access.h"
+#include "vault/records/export_folder.h"
 #include "vault/replica/known.h"
 
 namespace casevault {
@@ -16,7 +19,7 @@ namespace {
 constexpr int kDamagedStatus = static_cast<int>(Errc::kDamaged);
 
 RestoreRequest request_of(Invocation& call) {
-  RestoreRequest request{.source = call.argument(0), .older = call.has("older"), .leave_bodies = call.has("case")};
+  RestoreRequest request{.source = call.argument(0), .older = call.has("older")};
   if (const auto text = call.value("snapshot")) {
     request.snapshot = parse_number(*text);
     if (!request.snapshot) throw Error(Errc::kUsage, "--snapshot takes a number", help_hint(call.command()));
@@ -30,6 +33,8 @@ bool is_custodians_affair(const Vault& vault, Errc code) {
   return code == Errc::kTooFewCustodians || code == Errc::kCustodiansRefused || code == Errc::kNotAllowed;
 }
 
+constexpr int kPassphraseTries = 3;
+
 class Restoring {
  public:
   explicit Restoring(Invocation& call)
@@ -40,28 +45,37 @@ class Restoring {
         folder_(call.vault_folder()),
         place_(place_to_rebuild(folder_)) {
     environment_.accepts_older = request_.older;
+    if (const auto text = call.value("case")) case_ = case_argument(*text);
   }
 
   int run() {
-    if (is_absent_partly(folder_) && !call_.has("case")) return complete();
+    refuse_bad_source();
+    if (is_absent_partly(folder_) && !case_) return complete();
     require_nothing_there();
     const auto lock = lock_rebuilding(place_);
-    rebuilt_ = rebuild_vault(request_, place_, rclone_, environment_, progress("restoring"));
-    call_.out().end_progress();
-    for (const auto& warning : rebuilt_.warnings) call_.out().warning(warning);
-    if (!rebuilt_.findings.empty()) return refuse(rebuilt_.findings);
-    auto vault = Vault::open(place_, environment_);
     try {
-      return check_and_publish(vault);
+      return rebuild();
     } catch (const Error& error) {
-      if (!is_custodians_affair(vault, error.code()) || call_.has("case")) throw;
-      return publish_unopened(error);
+      throw Error(error.code(), error.what(), with_what_is_left(error));
     }
   }
 
  private:
   RestoreProgress progress(const char* what) {
     return [this, what](std::uint64_t done, std::uint64_t total) { call_.out().progress(what, done, total); };
+  }
+
+  void refuse_bad_source() const {
+    refuse_likely_remote(request_.source);
+    if (is_remote(request_.source)) return;
+    const Path source = request_.source;
+    if (!std::filesystem::exists(source / "snapshots") && !std::filesystem::exists(source / "vault.json")) return;
+    try {
+      refuse_inside_vault(source, folder_, {});
+    } catch (const Error&) {
+      throw Error(Errc::kUsage, folder_.string() + " is inside the copy that is to be restored",
+                  "choose another place with --vault DIR");
+    }
   }
 
   void require_nothing_there() const {
@@ -76,52 +90,157 @@ class Restoring {
     }
   }
 
+  /// The hint of an error that ends it, with what becomes of what was fetched.
+  std::string with_what_is_left(const Error& error) const {
+    auto hint = error.hint();
+    const auto add = [&](const std::string& sentence) { hint += (hint.empty() ? "" : "; ") + sentence; };
+    if (!is_worth_keeping(place_)) {
+      remove_rebuilding(place_);
+      if (error.code() == Errc::kInterrupted) add("nothing was left behind; type it again");
+      return hint;
+    }
+    add("the large files that were fetched are kept in " + place_.string() +
+        ": type the command again and it goes on, or delete that folder");
+    return hint;
+  }
+
+  int rebuild() {
+    request_.leave_bodies = true;  // until it is known that the passphrase opens it
+    rebuilt_ = rebuild_vault(request_, place_, rclone_, environment_, progress("restoring"));
+    call_.out().end_progress();
+    for (const auto& warning : rebuilt_.warnings) call_.out().warning(warning);
+    if (!rebuilt_.opens()) return refuse(rebuilt_.findings);
+    auto vault = Vault::open(place_, environment_);
+    try {
+      return check_and_publish(vault);
+    } catch (const Error& error) {
+      if (!is_custodians_affair(vault, error.code()) || case_) throw;
+      return publish_unopened(error);
+    }
+  }
+
+  std::string command_line(const std::string& options) const {
+    std::string line = "casevault restore " + shell_word(request_.source) + options;
+    if (case_) line += " --case " + case_name(*case_);
+    return line + " --vault " + shell_word(folder_.string()) + " --user " + shell_word(call_.user());
+  }
+  std::string chosen_snapshot() const {
+    return (request_.snapshot ? " --snapshot " + std::to_string(*request_.snapshot) : std::string()) +
+           (request_.older ? " --older" : "");
+  }
+
   int refuse(const std::vector<Finding>& findings) {
     print_findings(call_, findings);
     const auto from = rebuilt_.snapshot ? " from " + rebuilt_.snapshot->name : std::string();
     call_.out().error("nothing was restored" + from + ": what is named above is missing or damaged");
-    call_.out().hint("what was fetched and is whole is kept for the next try, in " + place_.string());
+    if (rebuilt_.snapshot) say_what_may_help();
+    if (is_worth_keeping(place_)) {
+      call_.out().hint("what was fetched and is whole is kept for the next try, in " + place_.string());
+    } else {
+      remove_rebuilding(place_);
+    }
     return kDamagedStatus;
+  }
+
+  void say_what_may_help() {
+    if (can_go_on_damaged_) call_.out().hint("take what is whole: " + command_line(" --damaged" + chosen_snapshot()));
+    call_.out().hint("if the vault still exists, mend the replica: casevault replicate " + shell_word(request_.source) +
+                     " --check --vault VAULT");
+    std::string numbers;
+    for (const auto number : rebuilt_.numbers) numbers += (numbers.empty() ? "" : ", ") + std::to_string(number);
+    call_.out().hint("snapshots here: " + numbers);
+    const auto other = older_without_harm(rebuilt_, request_, place_, rclone_, environment_);
+    if (!other) return;
+    call_.out().hint("snapshot " + std::to_string(*other) + " needs nothing of what is named above: " +
+                     command_line(" --snapshot " + std::to_string(*other) + " --older"));
   }
 
   Session unlock(Vault& vault) {
     const auto user = call_.user();
-    return vault.unlock(user, current_passphrase(call_, "Passphrase of " + user));
+    for (int tries = 1;; ++tries) {
+      try {
+        return vault.unlock(user, current_passphrase(call_, "Passphrase of " + user));
+      } catch (const Error& error) {
+        const bool is_typed = !call_.has("passphrase-file");
+        if (error.code() != Errc::kWrongPassphrase || !is_typed || tries == kPassphraseTries) throw;
+        call_.out().warning(std::string(error.what()) + "; once more");
+      }
+    }
   }
 
   int check_and_publish(Vault& vault) {
     VerifyResult result;
+    std::vector<Finding> findings;
     {
       Session session = unlock(vault);
       for (const auto& warning : session.warnings()) call_.out().warning(warning);
-      if (const auto wanted = call_.value("case")) {
-        if (!fetch_case(session, case_argument(*wanted))) return kDamagedStatus;
-      }
+      if (const auto forged = check_signature(session, rebuilt_)) return refuse({*forged});
+      can_go_on_damaged_ = true;
+      findings = fetch_large_files(session);
+      name_harm(session, findings);
+      if (!findings.empty() && !call_.has("damaged")) return refuse(findings);
+      renew_lost_spare(session, rebuilt_);
       result = check_restored(session, rebuilt_, progress("verifying"));
       call_.out().end_progress();
+      add_new(findings, result.findings);
     }
-    if (!result.clean()) return refuse(result.findings);
-    publish_rebuilt(place_, folder_);
-    if (rebuilt_.snapshot) remember_snapshot(environment_, rebuilt_.snapshot->manifest, request_.older);
-    print_done(result);
+    if (!findings.empty() && !call_.has("damaged")) return refuse(findings);
+    publish();
+    if (!findings.empty()) return finish_damaged(findings, result);
+    print_done(result, 0);
     return 0;
   }
 
-  bool fetch_case(Session& session, std::int64_t number) {
-    if (!rebuilt_.snapshot) throw Error(Errc::kUsage, "--case takes a replica, not the folder of a vault");
-    session.record("restore", case_name(number), "begun");
-    const auto open = open_case(session, number, Right::kRead, "restore", case_name(number));
-    mark_absent(place_, *rebuilt_.snapshot);
-    const auto names = open.store.body_names();
-    const auto findings = fetch_bodies(rebuilt_, {names.begin(), names.end()}, request_, place_, rclone_, environment_,
-                                       progress("restoring"));
-    call_.out().end_progress();
-    if (findings.empty()) return true;
-    refuse(findings);
-    return false;
+  /// Of what was found before, `verify` says the same in other words.
+  static void add_new(std::vector<Finding>& findings, const std::vector<Finding>& verified) {
+    const auto file_of = [](const Finding& finding) { return finding.object.substr(0, finding.object.find(' ')); };
+    const auto before = findings;
+    for (const auto& finding : verified) {
+      if (finding.weight != Finding::Weight::kBad) continue;
+      if (std::ranges::find(before, file_of(finding), file_of) == before.end()) findings.push_back(finding);
+    }
   }
 
-  void print_done(const VerifyResult& result) {
+  std::vector<Finding> fetch_large_files(Session& session) {
+    auto findings = rebuilt_.findings;
+    std::optional<std::vector<std::string>> names;
+    if (case_) names = bodies_of_case(session, *case_);
+    auto more =
+        fetch_bodies(rebuilt_, names, request_, place_, rclone_, environment_, progress("restoring large files"));
+    call_.out().end_progress();
+    std::ranges::move(more, std::back_inserter(findings));
+    return findings;
+  }
+
+  std::vector<std::string> bodies_of_case(Session& session, std::int64_t number) {
+    if (!rebuilt_.snapshot) throw Error(Errc::kUsage, "--case takes a replica, not the folder of a vault");
+    session.record("restore", case_name(number), "begun");
+    try {
+      const auto open = open_case(session, number, Right::kRead, "restore", case_name(number));
+      mark_absent(place_, *rebuilt_.snapshot);
+      return open.store.body_names();
+    } catch (const Error& error) {
+      if (error.code() != Errc::kNotFound) throw;
+      throw Error(error.code(), error.what(),
+                  "leave --case away: then everything is restored, and casevault case list shows the cases");
+    }
+  }
+
+  void publish() {
+    publish_rebuilt(place_, folder_);
+    if (rebuilt_.snapshot) remember_snapshot(environment_, rebuilt_.snapshot->manifest, request_.older);
+  }
+
+  int finish_damaged(const std::vector<Finding>& findings, const VerifyResult& result) {
+    print_findings(call_, findings);
+    print_done(result, findings.size());
+    call_.out().error("the vault is in its place, without what is named above");
+    call_.out().hint("another copy may have it: a file of bodies/ can be copied to the same name in " +
+                     (folder_ / "bodies").string() + "; then casevault verify");
+    return kDamagedStatus;
+  }
+
+  void print_done(const VerifyResult& result, std::size_t damages) {
     const auto number = rebuilt_.snapshot ? rebuilt_.snapshot->number : 0;
     const auto time = rebuilt_.snapshot ? rebuilt_.snapshot->manifest.time_ms : 0;
     if (call_.json()) {
@@ -132,7 +251,8 @@ class Restoring {
                           {"bodies", result.bodies_checked},
                           {"audit_entries", result.audit_entries},
                           {"whole", !is_absent_partly(folder_)},
-                          {"checked", true}});
+                          {"checked", true},
+                          {"damages", damages}});
     } else {
       call_.out().line(
           "restored" +
@@ -160,47 +280,60 @@ class Restoring {
 
   /// Under custody a new machine opens nothing before it is let in.
   int publish_unopened(const Error& error) {
+    auto findings = rebuilt_.findings;
+    auto more = fetch_bodies(rebuilt_, std::nullopt, request_, place_, rclone_, environment_, progress("restoring"));
+    call_.out().end_progress();
+    std::ranges::move(more, std::back_inserter(findings));
+    const auto is_spare = [](const std::string& name) { return name.starts_with("spare/"); };
+    can_go_on_damaged_ = std::ranges::none_of(rebuilt_.lost, is_spare);  // a new one takes an unlocked vault
+    if (!findings.empty() && (!can_go_on_damaged_ || !call_.has("damaged"))) return refuse(findings);
     publish_rebuilt(place_, folder_);
+    print_findings(call_, findings);
     if (call_.json()) {
       call_.out().object({{"snapshot", rebuilt_.snapshot ? rebuilt_.snapshot->number : 0},
                           {"time", rebuilt_.snapshot ? iso_time(rebuilt_.snapshot->manifest.time_ms) : ""},
                           {"size", rebuilt_.bytes},
-                          {"whole", true},
-                          {"checked", false}});
+                          {"whole", findings.empty()},
+                          {"checked", false},
+                          {"damages", findings.size()}});
     } else {
-      call_.out().line(
-          "every file is as the snapshot names it; signatures are not checked yet, for the vault does not "
-          "open: " +
-          std::string(error.what()));
+      call_.out().line((findings.empty() ? "every file is as the snapshot names it"
+                                         : "every file but those named above is as the snapshot names it") +
+                       std::string("; signatures are not checked yet, for the vault does not open: ") + error.what());
     }
     call_.out().hint(
         "let this machine in, under a name of its own: casevault custody enroll-device --name NAME --vault " +
         shell_word(folder_.string()));
     call_.out().hint("then check the rest: casevault verify --vault " + shell_word(folder_.string()));
-    return static_cast<int>(Errc::kPartial);
+    return findings.empty() ? static_cast<int>(Errc::kPartial) : kDamagedStatus;
   }
 
   int complete() {
     const auto lock = lock_rebuilding(place_);
-    rebuilt_ = complete_vault(request_, folder_, rclone_, environment_, progress("restoring"));
-    call_.out().end_progress();
-    std::error_code ignored;
-    std::filesystem::remove(place_, ignored);
-    if (!rebuilt_.findings.empty()) {
-      print_findings(call_, rebuilt_.findings);
-      call_.out().error("some large files are still absent: what is named above is missing or damaged");
-      return kDamagedStatus;
-    }
-    auto vault = Vault::open(folder_, environment_);
     VerifyResult result;
+    std::vector<Finding> findings;
     {
+      auto vault = Vault::open(folder_, environment_);
       Session session = unlock(vault);
+      rebuilt_ = complete_vault(request_, folder_, rclone_, environment_, progress("restoring"));
+      call_.out().end_progress();
+      remove_rebuilding(place_);
+      findings = rebuilt_.findings;
+      name_harm(session, findings);
+      if (!findings.empty() && !call_.has("damaged")) {
+        print_findings(call_, findings);
+        call_.out().error("some large files are still absent: what is named above is missing or damaged");
+        call_.out().hint("go on without them: " + command_line(" --damaged"));
+        return kDamagedStatus;
+      }
+      if (const auto forged = check_signature(session, rebuilt_)) return print_findings(call_, {*forged});
       unmark_absent(folder_);
       result = check_restored(session, rebuilt_, progress("verifying"));
       call_.out().end_progress();
+      add_new(findings, result.findings);
     }
-    if (!result.clean()) return print_findings(call_, result.findings);
-    print_done(result);
+    if (!findings.empty()) return finish_damaged(findings, result);
+    print_done(result, 0);
     return 0;
   }
 
@@ -210,7 +343,9 @@ class Restoring {
   RestoreRequest request_;
   Path folder_;
   Path place_;
+  std::optional<std::int64_t> case_;
   Rebuilt rebuilt_;
+  bool can_go_on_damaged_ = false;  // it opens, and is genuine as far as can be seen
 };
 
 int run_restore(Invocation& call) { return Restoring(call).run(); }
@@ -229,8 +364,9 @@ Command restore_command() {
           "vault, copied as it\n"
           "is.) Everything is checked before it says done: every object's hash, the snapshot's signature, and all that "
           "casevault\n"
-          "verify checks. What is missing or changed is named (status 15), and nothing is restored. Interrupted, "
-          "repeat it.\n"
+          "verify checks. What is missing or changed is named (status 15), and nothing is restored, unless "
+          "--damaged takes\n"
+          "what is whole. Interrupted, repeat it.\n"
           "\n"
           "A snapshot older than the newest one there, than this machine or the custodians know of, takes --older. "
           "Under custody a\n"
@@ -240,7 +376,10 @@ Command restore_command() {
                    .value = "CASE",
                    .help = "fetch the large files of this case only; repeated without it, the rest"},
                   {.name = "snapshot", .value = "N", .help = "this one instead of the newest"},
-                  {.name = "older", .value = nullptr, .help = "an older one will do"}},
+                  {.name = "older", .value = nullptr, .help = "an older one will do"},
+                  {.name = "damaged",
+                   .value = nullptr,
+                   .help = "take what is whole; what is not is named (status 15)"}},
       .statuses = {Errc::kPartial, Errc::kNoVault, Errc::kBusy, Errc::kWrongPassphrase, Errc::kNotAllowed,
                    Errc::kNotFound, Errc::kDamaged, Errc::kTooFewCustodians, Errc::kDestroyed, Errc::kNoSpace,
                    Errc::kInterrupted},

@@ -6,6 +6,7 @@ change something, chosen at random among those that an undisturbed run makes; an
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,11 @@ CAN_MOUNT = in_own_mounts()
 KEY_WORDS = ("lantern", "crooked", "Иванов", "снимок", "Second matter", "Бюро")
 
 
+def partial_of(place):
+    """Where what will lie there is put together."""
+    return os.path.join(os.path.dirname(place), f".{os.path.basename(place)}.restore.partial")
+
+
 class ReplicaTest(FaultTest):
     @classmethod
     def setUpClass(cls):
@@ -35,7 +41,7 @@ class ReplicaTest(FaultTest):
         for name in os.listdir(office.root):
             if re.match(r"\.?(restored|export|strace|start|copy)-", name):
                 path = os.path.join(office.root, name)
-                shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+                shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.remove(path)
 
     # What it does
 
@@ -343,6 +349,237 @@ class ReplicaTest(FaultTest):
         os.truncate(os.path.join(office.vault, "bodies", body), 1000)
         result = office.ok("replicate", office.replica)
         self.assertIn("is damaged here", result.said)
+        office.check_restores()
+
+    # What is whole of a damaged one
+
+    def hint_of(self, result, beginning):
+        """The command in the hint that begins so, as one would paste it."""
+        found = re.search(rf"hint: {beginning}[^\n]*?casevault ([^\n]*)", result.said)
+        self.assertTrue(found, str(result))
+        return shlex.split(found.group(1))
+
+    def body_of(self, record):
+        """Its name in the replica: the one that no restored vault without it can show."""
+        office = self.office
+        for name in files_of(os.path.join(office.replica, "bodies")):
+            path = os.path.join(office.vault, "bodies", name)
+            os.rename(path, path + ".away")
+            is_it = office.run("cat", record).status != DONE
+            os.rename(path + ".away", path)
+            if is_it:
+                return "bodies/" + name
+        raise AssertionError(f"{record} has no body")
+
+    def test_damaged_body(self):
+        office = self.office
+        office.replicate()
+        office.add("C-1", {"newer.bin": noise(80_000)})
+        record = list(office.expected)[-1]
+        office.replicate()
+        newer, shared = self.body_of(record), self.body_of("C-2/E-2")
+        for name in (newer, shared):
+            flip(os.path.join(office.replica, name))
+        refused, place = office.try_restore()
+        self.assertEqual(refused.status, DAMAGED, str(refused))
+        self.assertFalse(os.path.exists(place))
+        self.assertIn(f"{newer} ({record})", refused.said)
+        self.assertIn(f"{shared} (C-2/E-2)", refused.said)
+        self.assertIn("snapshots here: 1, 2", refused.said)
+        self.assertNotIn("--older", refused.said)
+        self.assertIn(f"casevault replicate {office.replica} --check", refused.said)
+        taken = office.run(*self.hint_of(refused, "take what is whole"))
+        self.assertEqual(taken.status, DAMAGED, str(taken))
+        self.assertIn("2 cases", taken.said)
+        self.assertIn("C-2/E-2", taken.said)
+        with office.at(place):
+            for name, content in office.expected.items():
+                if name not in ("C-2/E-2", record):
+                    self.assertEqual(office.ok("cat", name).out, content)
+            self.assertEqual(office.run("cat", "C-2/E-2").status, DAMAGED)
+            office.ok("add", "C-2", office.source("after", b"after"))
+            office.replicate(office.fresh("copy"))
+        for name in (newer, shared):
+            shutil.copy(os.path.join(office.vault, name), os.path.join(place, name))
+        with office.at(place):
+            office.check_clean()
+
+    def test_older_snapshot_is_advised_only_where_it_helps(self):
+        office = self.office
+        office.replicate()
+        office.add("C-1", {"newer.bin": noise(80_000)})
+        office.replicate()
+        flip(os.path.join(office.replica, self.body_of(list(office.expected)[-1])))
+        refused, _ = office.try_restore()
+        older = self.hint_of(refused, "snapshot 1 needs nothing of what is named above")
+        self.assertEqual(office.run(*older).status, DONE)
+
+    def test_damaged_case(self):
+        office = self.office
+        office.replicate()
+        manifest = json.loads(read(os.path.join(office.replica, "snapshots", snapshots_in(office.replica)[0])))
+        for file in manifest["files"]:
+            case = next((f"C-{n}" for n in (1, 2) if file["name"] == self.database_of(n)), None)
+            if case is None:
+                continue
+            with self.subTest(case=case):
+                path = os.path.join(office.replica, "objects", file["chunks"][0][:2], file["chunks"][0])
+                flip(path)
+                refused, place = office.try_restore()
+                self.assertEqual(refused.status, DAMAGED, str(refused))
+                self.assertIn(f"({case})", refused.said)
+                taken = office.run(*self.hint_of(refused, "take what is whole"))
+                self.assertEqual(taken.status, DAMAGED, str(taken))
+                self.assertIn(f"({case})", taken.said)
+                with office.at(place):
+                    office.check_records({k: v for k, v in office.expected.items() if not k.startswith(case)})
+                    self.assertEqual(office.run("list", case).status, DAMAGED)
+                    self.assertIn(case, office.verify().said)
+                    office.ok("status")
+                shutil.rmtree(place)
+                office.forget_replicas()
+                os.remove(path)
+                office.replicate()
+                shutil.rmtree(office.check_restores())
+
+    def database_of(self, number):
+        """Of a case: opening it fails without the file."""
+        office = self.office
+        for name in os.listdir(os.path.join(office.vault, "cases")):
+            path = os.path.join(office.vault, "cases", name)
+            os.rename(path, path + ".away")
+            is_it = office.run("list", f"C-{number}").status != DONE
+            os.rename(path + ".away", path)
+            if is_it and name.endswith(".db"):
+                return "cases/" + name
+        raise AssertionError("no such case")
+
+    def test_damaged_where_nothing_opens(self):
+        office = self.office
+        office.replicate()
+        manifest = json.loads(read(os.path.join(office.replica, "snapshots", snapshots_in(office.replica)[0])))
+        kept = office.fresh("copy")
+        copy_tree(office.replica, kept)
+        chunks = {file["name"]: file["chunks"] for file in manifest["files"]}
+        for name, [chunk, *_] in chunks.items():
+            with self.subTest(file=name):
+                copy_tree(kept, office.replica)
+                flip(os.path.join(office.replica, "objects", chunk[:2], chunk))
+                needed = name in ("vault.json", "slots", "catalog.db", "audit/log")
+                result, place = office.try_restore(None, "--damaged")
+                self.assertEqual(result.status, DAMAGED, str(result))
+                self.assertIn(name, result.said)
+                self.assertEqual(os.path.exists(place), not needed, str(result))
+                if needed:
+                    continue
+                with office.at(place):
+                    office.ok("status")
+                    if name.startswith("spare/"):
+                        office.check_clean()
+                shutil.rmtree(place)
+
+    def test_damaged_list_of_bodies(self):
+        office = self.office
+        office.replicate()
+        manifest = json.loads(read(os.path.join(office.replica, "snapshots", snapshots_in(office.replica)[0])))
+        for entry in manifest["bodies"]:
+            flip(os.path.join(office.replica, "objects", entry["hash"][:2], entry["hash"]))
+        result, place = office.try_restore(None, "--damaged")
+        self.assertEqual(result.status, DAMAGED, str(result))
+        with office.at(place):
+            office.check_clean()
+            office.check_records(office.expected)
+
+    # What is asked first
+
+    def test_passphrase_is_asked_before_the_large_files_are_fetched(self):
+        office = self.office
+        office.replicate()
+        for name in files_of(os.path.join(office.replica, "bodies")):
+            flip(os.path.join(office.replica, "bodies", name))
+        office.set_passphrase("anna", "another one entirely, and wrong")
+        try:
+            self.assertEqual(office.try_restore()[0].status, WRONG_PASSPHRASE)
+        finally:
+            office.set_passphrase("anna", "lantern crooked Danube pillow 1848 sparrow")
+        result, place = office.try_restore(None, "--case", "C-9")
+        self.assertEqual(result.status, NOT_FOUND, str(result))
+        self.assertNotIn("casevault case list --", result.said)
+        self.assertFalse(os.path.exists(partial_of(place)))
+
+    def test_what_was_fetched_is_named(self):
+        office = self.office
+        office.replicate()
+        flip(os.path.join(office.replica, self.body_of("C-2/E-2")))
+        result, place = office.try_restore()
+        self.assertIn(partial_of(place), result.said)
+        office.set_passphrase("anna", "another one entirely, and wrong")
+        try:
+            result, _ = office.try_restore(place=place)
+        finally:
+            office.set_passphrase("anna", "lantern crooked Danube pillow 1848 sparrow")
+        self.assertEqual(result.status, WRONG_PASSPHRASE)
+        self.assertIn(partial_of(place), result.said)
+
+    def test_no_replica_there(self):
+        office = self.office
+        office.replicate()
+        for source, words in ((office.root, office.replica), (os.path.join(office.root, "nowhere"), "mounted"),
+                              (office.sources, office.sources)):
+            result, place = office.try_restore(source)
+            self.assertEqual(result.status, NO_VAULT, str(result))
+            self.assertIn(words, result.said)
+            self.assertFalse(os.path.exists(partial_of(place)))
+        shutil.rmtree(os.path.join(office.replica, "snapshots"))
+        result, _ = office.try_restore()
+        self.assertEqual(result.status, NO_VAULT, str(result))
+        self.assertIn("begun", result.said)
+
+    def test_place_inside_the_replica(self):
+        office = self.office
+        office.replicate()
+        result, place = office.try_restore(place=os.path.join(office.replica, "v"))
+        self.assertEqual(result.status, USAGE, str(result))
+        self.assertFalse(os.path.exists(place))
+
+    def test_planted_links(self):
+        """Where the vault is put together somebody may have put something: nothing is removed or written through it."""
+        office = self.office
+        office.replicate()
+        other = office.fresh("copy")
+        write(os.path.join(other, "bodies", "thesis"), "four years")
+        for planted in ("", "bodies", "spare", "bodies/00"):
+            with self.subTest(planted=planted):
+                place = office.fresh("restored")
+                path = os.path.join(partial_of(place), planted) if planted else partial_of(place)
+                os.makedirs(os.path.dirname(path), exist_ok=True, mode=0o700)
+                os.symlink(other, path)
+                result, _ = office.try_restore(place=place)
+                self.assertEqual(result.status, USAGE, str(result))
+                self.assertIn("was not left there by casevault", result.said)
+                self.assertEqual(files_of(other), ["bodies/thesis"])
+        place = office.fresh("restored")
+        os.mkdir(partial_of(place))
+        os.chmod(partial_of(place), 0o777)
+        self.assertEqual(office.try_restore(place=place)[0].status, USAGE)
+
+    def test_vault_planted_in_a_replica(self):
+        """It stays a replica: what its snapshots say counts, and what the machine remembers."""
+        office = self.office
+        old = dict(office.expected)
+        older = office.fresh("copy")
+        copy_tree(office.vault, older)
+        office.replicate()
+        office.add("C-1", {"later": b"later"})
+        office.replicate()
+        self.assertEqual(office.try_restore(older)[0].status, DAMAGED)
+        result, place = office.try_restore(older, "--older")
+        self.assertEqual(result.status, DONE, str(result))
+        with office.at(place):
+            office.check_records(old)
+        office.forget_replicas()
+        self.assertEqual(office.try_restore(older, "--snapshot", "1")[0].status, USAGE)
+        shutil.copytree(older, office.replica, dirs_exist_ok=True)
         office.check_restores()
 
     # Where it cannot

@@ -25,6 +25,7 @@ struct ReplicaBody {
   ByteArray<16> id{};
   std::uint64_t size = 0;
   Sha256Digest hash{};
+  bool is_hash_known = true;  // false where the list that it stood in is lost
 };
 
 /// One object that lists the bodies whose names begin alike.

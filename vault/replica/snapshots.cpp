@@ -18,18 +18,28 @@ void remove_tree(const Path& path) noexcept {
   std::filesystem::remove_all(path, ignored);
 }
 
-std::vector<ReplicaBody> read_lists(const Path& scratch, const std::vector<BodyList>& lists) {
+std::vector<ReplicaBody> read_list(const Path& scratch, const BodyList& list) {
+  const auto name = object_name(list.hash);
+  const auto file = read_small_file(scratch / name, kMaxBodyListSize);
+  if (!file) throw Error(Errc::kDamaged, name + " is missing");
+  if (sha256(*file) != list.hash) throw Error(Errc::kDamaged, name + " was changed");
+  return parse_body_list(as_text(*file), name);
+}
+
+std::vector<ReplicaBody> read_lists(const Path& scratch, const std::vector<BodyList>& lists,
+                                    std::vector<std::string>* harmed) {
   std::vector<ReplicaBody> bodies;
   for (const auto& list : lists) {
-    const auto name = object_name(list.hash);
-    const auto file = read_small_file(scratch / name, kMaxBodyListSize);
-    if (!file) throw Error(Errc::kDamaged, name + " is missing");
-    if (sha256(*file) != list.hash) throw Error(Errc::kDamaged, name + " was changed");
-    const auto listed = parse_body_list(as_text(*file), name);
-    if (!bodies.empty() && !listed.empty() && bodies.back().id >= listed.front().id) {
-      throw Error(Errc::kDamaged, name + " is damaged: bodies out of order");
+    try {
+      const auto listed = read_list(scratch, list);
+      if (!bodies.empty() && !listed.empty() && bodies.back().id >= listed.front().id) {
+        throw Error(Errc::kDamaged, object_name(list.hash) + " is damaged: bodies out of order");
+      }
+      bodies.insert(bodies.end(), listed.begin(), listed.end());
+    } catch (const Error& error) {
+      if (error.code() != Errc::kDamaged || harmed == nullptr) throw;
+      harmed->push_back(object_name(list.hash));
     }
-    bodies.insert(bodies.end(), listed.begin(), listed.end());
   }
   return bodies;
 }
@@ -63,18 +73,16 @@ StoredSnapshot read_snapshot(ReplicaStore& store, const std::string& name) {
 }
 
 SnapshotBodies read_bodies(ReplicaStore& store, const ReplicaStore::Sizes& listing, const Manifest& manifest,
-                           const Path& scratch) {
+                           const Path& scratch, std::vector<std::string>* harmed) {
   std::set<std::string> names;
   for (const auto* lists : {&manifest.bodies, &manifest.spare_bodies}) {
     for (const auto& list : *lists) names.insert(object_name(list.hash));
   }
-  for (const auto& name : names) {
-    if (!listing.contains(name)) throw Error(Errc::kDamaged, name + " is missing");
-  }
+  std::erase_if(names, [&](const auto& name) { return !listing.contains(name); });
   const auto there = store.folder();
   if (there.empty()) store.fetch({names.begin(), names.end()}, scratch, {});
   const auto& lists = there.empty() ? scratch : there;
-  return {read_lists(lists, manifest.bodies), read_lists(lists, manifest.spare_bodies)};
+  return {read_lists(lists, manifest.bodies, harmed), read_lists(lists, manifest.spare_bodies, harmed)};
 }
 
 std::set<std::string> objects_of(const Manifest& manifest, const SnapshotBodies& bodies) {

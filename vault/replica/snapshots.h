@@ -24,13 +24,13 @@ std::uint64_t number_in_name(std::string_view snapshot_name);
 StoredSnapshot read_snapshot(ReplicaStore& store, const std::string& name);
 
 /// The bodies of a snapshot, by name, from its lists; these are fetched into `scratch`. `listing`: what is there.
-/// @throws Error{kDamaged} naming a list that is missing or changed.
+/// Lists that are missing or changed are named in `harmed`, or, without that, @throws Error{kDamaged} naming the first.
 struct SnapshotBodies {
   std::vector<ReplicaBody> bodies;
   std::vector<ReplicaBody> spare_bodies;
 };
 SnapshotBodies read_bodies(ReplicaStore& store, const ReplicaStore::Sizes& listing, const Manifest& manifest,
-                           const Path& scratch);
+                           const Path& scratch, std::vector<std::string>* harmed = nullptr);
 
 /// Names of every object that the snapshot needs.
 std::set<std::string> objects_of(const Manifest& manifest, const SnapshotBodies& bodies);

@@ -24,6 +24,14 @@ std::string lower(std::string reason) {
 
 bool is_remote(const std::string& place) { return place.starts_with(kPrefix); }
 
+void refuse_likely_remote(const std::string& place) {
+  const auto colon = place.substr(0, place.find('/')).find(':');
+  if (is_remote(place) || colon == std::string::npos || colon == 0) return;
+  if (std::filesystem::exists(std::filesystem::symlink_status(place))) return;
+  throw Error(Errc::kUsage, place + " looks like a remote of rclone",
+              "type rclone:" + place + ", or ./" + place + " for a folder of that name");
+}
+
 std::unique_ptr<ReplicaStore> open_replica_store(const std::string& place, const RcloneSettings& rclone,
                                                  const Environment& environment) {
   if (place.empty()) throw Error(Errc::kUsage, "the place is empty: which folder, or which remote?");

@@ -56,6 +56,8 @@ std::unique_ptr<ReplicaStore> open_replica_store(const std::string& place, const
                                                  const Environment& environment);
 /// Whether `place` is the address of a remote.
 bool is_remote(const std::string& place);
+/// `abroad:office`, where no such folder is: most likely `rclone:` was forgotten. @throws Error{kUsage}
+void refuse_likely_remote(const std::string& place);
 
 /// The names of variables that rclone may see.
 const std::vector<const char*>& rclone_variables();

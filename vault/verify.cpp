@@ -44,6 +44,9 @@ class Verification {
       guarded("C-" + std::to_string(numbered.first), [&] { check_case(numbered.second); });
     }
     guarded("bodies", [&] { check_bodies_folder(); });
+    if (result_.bodies_absent > 0)
+      note("bodies", "large files not fetched when the vault was restored in part: " +
+                         std::to_string(result_.bodies_absent) + "; " + kFetchAbsent);
     std::ranges::stable_sort(result_.findings, {}, [](const Finding& f) { return f.weight == kBad ? 0 : 1; });
     return std::move(result_);
   }
@@ -299,6 +302,10 @@ class Verification {
     }
     const auto& ref = std::get<BodyRef>(content);
     const auto path = "bodies/" + ref.name.substr(0, 2) + "/" + ref.name;
+    if (is_absent_partly_ && !std::filesystem::exists(session_.folder() / path)) {
+      ++result_.bodies_absent;
+      return;
+    }
     guarded(path + " (" + object + ")", [&] {
       auto body = session_.bodies().open(ref, version.details->size);
       ++result_.bodies_checked;
@@ -345,6 +352,7 @@ class Verification {
   std::set<std::string> known_bodies_;
   bool everything_reached_ = true;
   std::uint64_t bytes_done_ = 0;
+  bool is_absent_partly_ = std::filesystem::exists(session_.folder() / kAbsentMark);
 };
 
 }  // namespace

@@ -11,6 +11,7 @@ struct VerifyResult {
   std::size_t cases_closed_to_me = 0;  // cases the user has no grant for: only their files' presence was checked
   std::size_t versions_checked = 0;
   std::size_t bodies_checked = 0;
+  std::size_t bodies_absent = 0;  // never fetched, in a vault that was restored in part
   std::uint64_t audit_entries = 0;
   bool clean() const;
 };

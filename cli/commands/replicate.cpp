@@ -29,8 +29,10 @@ std::optional<std::uint64_t> number_option(Invocation& call, const char* name, s
               help_hint(call.command()));
 }
 
-void print_result(Invocation& call, const Replicated& done, bool dry_run) {
+void print_result(Invocation& call, const Replicated& done, bool dry_run, bool checked) {
   for (const auto& warning : done.warnings) call.out().warning(warning);
+  for (const auto& name : done.unmended)
+    call.out().warning(name + " is bad there, and only older snapshots need it: they cannot be restored whole");
   if (call.json()) {
     call.out().object({{"snapshot", done.number},
                        {"time", dry_run ? "" : iso_time(done.time_ms)},
@@ -42,7 +44,10 @@ void print_result(Invocation& call, const Replicated& done, bool dry_run) {
                        {"sent_bytes", done.sent_bytes},
                        {"sent_database_bytes", done.sent_database_bytes},
                        {"deleted_snapshots", done.deleted_snapshots},
-                       {"deleted_objects", done.deleted_objects}});
+                       {"deleted_objects", done.deleted_objects},
+                       {"checked_objects", done.checked_objects},
+                       {"mended_objects", done.mended_objects},
+                       {"unmended_objects", done.unmended.size()}});
     return;
   }
   const auto sent = count_of(done.sent_objects, "object", "objects") + ", " + size_for_people(done.sent_bytes);
@@ -53,6 +58,11 @@ void print_result(Invocation& call, const Replicated& done, bool dry_run) {
   }
   call.out().line("snapshot " + std::to_string(done.number) + " of " + size_for_people(done.bytes) + " in " +
                   done.label + "; sent and read back: " + sent);
+  if (checked) {
+    call.out().line("checked there: " + count_of(done.checked_objects, "object", "objects") + ", " +
+                    size_for_people(done.checked_bytes) +
+                    "; sent again, for they were bad: " + std::to_string(done.mended_objects));
+  }
   if (done.deleted_snapshots > 0) {
     call.out().line("deleted: " + count_of(done.deleted_snapshots, "older snapshot", "older snapshots") + ", " +
                     count_of(done.deleted_objects, "object", "objects"));
@@ -61,14 +71,17 @@ void print_result(Invocation& call, const Replicated& done, bool dry_run) {
 
 int replicate_once(Invocation& call, Session& session) {
   const auto& target = call.argument(0);
-  const ReplicateRequest request{call.has("dry-run"), number_option(call, "keep", kMaxKeep)};
+  const ReplicateRequest request{.dry_run = call.has("dry-run"),
+                                 .keep = number_option(call, "keep", kMaxKeep),
+                                 .check = call.has("check"),
+                                 .is_new = call.has("new")};
   const auto store = open_replica_store(target, rclone_settings(call.process()), session.environment());
   const auto done = replicate(session, *store, target, request, [&](std::uint64_t now, std::uint64_t total) {
-    call.out().progress("replicating", now, total);
+    call.out().progress(request.check ? "checking, then replicating" : "replicating", now, total);
   });
   call.out().end_progress();
-  print_result(call, done, request.dry_run);
-  return 0;
+  print_result(call, done, request.dry_run, request.check);
+  return done.kept_all || !done.unmended.empty() ? static_cast<int>(Errc::kPartial) : 0;
 }
 
 /// One round of --watch: through the guard where one is unlocked, else with what the passphrase, asked once, gave.
@@ -110,8 +123,10 @@ class Watch {
     mark_ = mark;
   }
 
-  static bool can_wait(Errc code) {
+  bool can_wait(Errc code) const {
     switch (code) {
+      case Errc::kUsage:  // a disk that was there before was taken out
+        return done_ms_ > 0;
       case Errc::kBusy:
       case Errc::kPartial:
       case Errc::kNoSpace:
@@ -164,14 +179,19 @@ class Watch {
 
 int run_replicate(Invocation& call) {
   number_option(call, "keep", kMaxKeep);
-  if (call.has("watch") && call.has("dry-run")) {
-    throw Error(Errc::kUsage, "--watch and --dry-run do not go together", help_hint(call.command()));
+  constexpr std::pair<const char*, const char*> kApart[] = {
+      {"watch", "dry-run"}, {"watch", "check"}, {"watch", "new"}, {"check", "dry-run"}};
+  for (const auto& [one, other] : kApart) {
+    if (!call.has(one) || !call.has(other)) continue;
+    throw Error(Errc::kUsage, "--" + std::string(one) + " and --" + other + " do not go together",
+                help_hint(call.command()));
   }
   if (call.has("every") && !call.has("watch")) {
     throw Error(Errc::kUsage, "--every goes with --watch", help_hint(call.command()));
   }
+  check_replica_target(call.vault_folder(), call.argument(0));  // said before any passphrase is asked
   if (call.has("watch")) return Watch(call).run();
-  if (is_remote(call.argument(0))) {  // said before any passphrase is asked
+  if (is_remote(call.argument(0))) {
     open_replica_store(call.argument(0), rclone_settings(call.process()), call.process().environment);
   }
   OpenVault vault(call);
@@ -204,12 +224,13 @@ Command replicate_command() {
           "through the\n"
           "guard while the vault is unlocked there; else it asks for the passphrase once and keeps the key in locked "
           "memory.",
-      .options = {{.name = "dry-run", .value = nullptr, .help = "only say what would be sent"},
-                  {.name = "keep", .value = "N", .help = "delete all but the newest N snapshots there"},
-                  {.name = "watch", .value = nullptr, .help = "go on: whenever something was changed, and once a day"},
-                  {.name = "every",
-                   .value = "MINUTES",
-                   .help = "with --watch: no more often than this; 60 if not given"}},
+      .options =
+          {{.name = "dry-run", .value = nullptr, .help = "only say what would be sent"},
+           {.name = "keep", .value = "N", .help = "delete all but the newest N snapshots there"},
+           {.name = "check", .value = nullptr, .help = "read everything there, and send again what is missing or bad"},
+           {.name = "new", .value = nullptr, .help = "the place is empty, and that is as it should be"},
+           {.name = "watch", .value = nullptr, .help = "go on: whenever something was changed, and once a day"},
+           {.name = "every", .value = "MINUTES", .help = "with --watch: no more often than this; 60 if not given"}},
       .statuses = {Errc::kPartial, Errc::kNoVault, Errc::kBusy, Errc::kWrongPassphrase, Errc::kNotAllowed,
                    Errc::kDamaged, Errc::kAuditUnavailable, Errc::kNoSpace, Errc::kInterrupted},
       .run = run_replicate,

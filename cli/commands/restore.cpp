@@ -12,6 +12,7 @@
 #include "vault/access/case_access.h"
 #include "vault/records/export_folder.h"
 #include "vault/replica/known.h"
+#include "vault/verify.h"
 
 namespace casevault {
 namespace {
@@ -180,7 +181,7 @@ class Restoring {
       name_harm(session, findings);
       if (!findings.empty() && !call_.has("damaged")) return refuse(findings);
       renew_lost_spare(session, rebuilt_);
-      result = check_restored(session, rebuilt_, progress("verifying"));
+      result = verify_vault(session, false, progress("verifying"));
       call_.out().end_progress();
       add_new(findings, result.findings);
     }
@@ -274,6 +275,9 @@ class Restoring {
     } else {
       call_.out().next("casevault status --vault " + shell_word(folder_.string()));
     }
+    call_.out().note(
+        "everything is as it was in the copy: remove again who was removed since, withdraw again what was withdrawn");
+    call_.out().note("never work in two copies of one vault, and go on replicating this one");
   }
 
   bool is_under_custody() const { return !Vault::open(folder_, environment_).header().custody.empty(); }
@@ -328,7 +332,7 @@ class Restoring {
       }
       if (const auto forged = check_signature(session, rebuilt_)) return print_findings(call_, {*forged});
       unmark_absent(folder_);
-      result = check_restored(session, rebuilt_, progress("verifying"));
+      result = verify_vault(session, false, progress("verifying"));
       call_.out().end_progress();
       add_new(findings, result.findings);
     }

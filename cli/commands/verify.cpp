@@ -22,6 +22,7 @@ int run_verify(Invocation& call) {
                        {"cases_closed_to_me", result.cases_closed_to_me},
                        {"versions", result.versions_checked},
                        {"bodies", result.bodies_checked},
+                       {"bodies_absent", result.bodies_absent},
                        {"audit_entries", result.audit_entries},
                        {"quick", quick}});
   } else {
@@ -36,7 +37,7 @@ int run_verify(Invocation& call) {
     call.out().note(count_of(result.cases_closed_to_me, "case is", "cases are") +
                     " closed to you: only that the files are there was checked");
   }
-  if (result.clean()) return 0;
+  if (result.clean()) return result.bodies_absent > 0 ? static_cast<int>(Errc::kPartial) : 0;
   call.out().hint("do not throw the vault away: what is not named is sound; compare with a copy made earlier");
   return static_cast<int>(Errc::kDamaged);
 }
@@ -52,10 +53,11 @@ Command verify_command() {
       .description =
           "Checks every signature, grant, row, hash, chunk and log entry, and names what is bad, what it means and "
           "what to do. Goes on\n"
-          "after each finding. Status 15 when something is bad.",
+          "after each finding. Status 15 when something is bad; 3 when nothing is, but large files were never fetched "
+          "(restore --case).",
       .options = {{.name = "quick", .value = nullptr, .help = "leave out the content of large files"}},
-      .statuses = {Errc::kNoVault, Errc::kBusy, Errc::kWrongPassphrase, Errc::kNotAllowed, Errc::kDamaged,
-                   Errc::kAuditUnavailable, Errc::kInterrupted},
+      .statuses = {Errc::kPartial, Errc::kNoVault, Errc::kBusy, Errc::kWrongPassphrase, Errc::kNotAllowed,
+                   Errc::kDamaged, Errc::kAuditUnavailable, Errc::kInterrupted},
       .run = run_verify,
       .in_guard = true,
   };

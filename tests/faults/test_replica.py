@@ -159,7 +159,16 @@ class ReplicaTest(FaultTest):
         inside = {k: v for k, v in office.expected.items() if k.startswith("C-1/")}
         with office.at(place):
             office.check_records(inside)
-            self.assertEqual(office.run("cat", "C-2/E-2").status, DAMAGED)
+            for command in (("cat", "C-2/E-2"), ("export", "C-2", "--to", office.fresh("export"))):
+                absent = office.run(*command)
+                self.assertEqual(absent.status, DAMAGED, str(absent))
+                self.assertIn("was not fetched", absent.said)
+                self.assertIn("casevault restore SOURCE --vault", absent.said)
+            checked = office.verify()
+            self.assertEqual(checked.status, PARTIAL, str(checked))
+            self.assertIn("large files not fetched when the vault was restored in part: 2", checked.said)
+            for frightening in ("BAD", "is missing", "throw the vault away"):
+                self.assertNotIn(frightening, checked.said)
             self.assertEqual(office.ok("cat", "C-2/E-1").out, office.expected["C-2/E-1"])
             refused = office.run("replicate", office.replica)
             self.assertEqual(refused.status, USAGE)
@@ -490,6 +499,205 @@ class ReplicaTest(FaultTest):
             office.check_clean()
             office.check_records(office.expected)
 
+    # --check
+
+    def test_check_mends_what_is_bad(self):
+        office = self.office
+        office.replicate()
+        office.add("C-1", {"later.bin": noise(80_000)})
+        office.replicate()
+        names = [name for name in files_of(office.replica) if not name.startswith("snapshots/")]
+        whole = office.ok("--json", "replicate", office.replica, "--check").objects()[-1]
+        self.assertGreaterEqual(whole["checked_objects"], len(names))
+        self.assertEqual((whole["mended_objects"], whole["unmended_objects"]), (0, 0))
+        bad = RANDOM.sample([name for name in names if name.startswith("bodies/")], 2)
+        for name in bad:
+            flip(os.path.join(office.replica, name))
+        self.assertEqual(office.replicate()["mended_objects"], 0)
+        self.assertEqual(office.try_restore()[0].status, DAMAGED)
+        os.remove(os.path.join(office.replica, next(n for n in names if n.startswith("bodies/") and n not in bad)))
+        mended = office.ok("--json", "replicate", office.replica, "--check").objects()[-1]
+        self.assertEqual(mended["mended_objects"], 3)
+        manifest = json.loads(read(os.path.join(office.replica, "snapshots", snapshots_in(office.replica)[-1])))
+        flip(os.path.join(office.replica, "objects", manifest["bodies"][0]["hash"][:2], manifest["bodies"][0]["hash"]))
+        office.replicate(None, "--check")
+        office.check_restores()
+        self.assertRegex(office.ok("audit", "show").text, r"replicate-check +snapshot \d to replica")
+
+    def test_check_names_what_only_older_snapshots_need(self):
+        office = self.office
+        office.replicate()
+        body = self.body_of("C-1/E-2")
+        office.ok("withdraw", "C-1/E-2", "--reason", "asked", "--yes")
+        office.expected.pop("C-1/E-2")
+        office.replicate()
+        flip(os.path.join(office.replica, body))
+        result = office.run("--json", "replicate", office.replica, "--check")
+        self.assertEqual(result.status, PARTIAL, str(result))
+        self.assertEqual(result.objects()[-1]["unmended_objects"], 1)
+        self.assertIn(body, result.said)
+        office.check_restores()
+
+    def test_check_of_what_is_bad_here_too(self):
+        office = self.office
+        office.replicate()
+        body = self.body_of("C-1/E-2")
+        flip(os.path.join(office.replica, body))
+        flip(os.path.join(office.vault, body))
+        self.assertIn("was changed here as well", office.ok("replicate", office.replica, "--check").said)
+
+    # Where it goes
+
+    def test_unmounted_disk(self):
+        office = self.office
+        office.replicate()
+        shutil.rmtree(office.replica)
+        for make in (lambda: None, lambda: os.mkdir(office.replica)):
+            make()
+            refused = office.run("replicate", office.replica)
+            self.assertEqual(refused.status, USAGE, str(refused))
+            self.assertIn("mounted", refused.said)
+            self.assertIn("--new", refused.said)
+        self.assertEqual(office.replicate(None, "--new")["snapshot"], 2)
+        office.replicate()
+        office.check_restores()
+
+    def test_same_disk(self):
+        office = self.office
+        self.assertIn("on the same disk as the vault", office.ok("replicate", office.replica).said)
+        if not CAN_MOUNT:
+            self.skipTest("nothing can be mounted here")
+        disk = Disk(office.fresh("disk"), 16 << 20)
+        try:
+            for target in (os.path.join(disk.folder, "replica"), disk.folder):
+                self.assertNotIn("same disk", office.ok("replicate", target).said)
+                shutil.rmtree(os.path.join(disk.folder, "replica"), ignore_errors=True)
+        finally:
+            subprocess.run(["umount", disk.folder], check=False)
+
+    def test_places_that_cannot_be_meant(self):
+        office = self.office
+        papers = office.fresh("copy")
+        write(os.path.join(papers, "objects", "thesis"), "four years")
+        for target, words in ((office.root, "casevault-replica"), (os.path.dirname(office.root), "casevault-replica"),
+                              (office.sources, "casevault-replica"), (papers, "casevault-replica"),
+                              (os.path.join(office.fresh("copy"), "deep"), "mounted"),
+                              (office.passphrase_file("anna"), "is a file"), ("abroad:office", "rclone:abroad:office"),
+                              (office.vault, "in the vault")):
+            result = office.run("replicate", target)
+            self.assertEqual(result.status, USAGE, str(result))
+            self.assertIn(words, result.said)
+            self.assertIn("hint", result.said)
+        self.assertEqual(files_of(papers), ["objects/thesis"])
+
+    # What the holder of a replica may have put there
+
+    def test_links_in_a_replica(self):
+        office = self.office
+        for planted in ("objects", "bodies", "snapshots", "objects/%s", "bodies/%s"):
+            with self.subTest(planted=planted):
+                office.restore()
+                office.forget_replicas()
+                shutil.rmtree(office.replica, ignore_errors=True)
+                office.replicate()
+                other = office.fresh("copy")
+                write(os.path.join(other, "ab", "c" * 32), "four years")
+                write(os.path.join(other, ".0123456789abcdef.partial"), "of thesis")
+                if "%" in planted:
+                    planted %= os.listdir(os.path.join(office.replica, planted[:-3]))[0]
+                shutil.rmtree(os.path.join(office.replica, planted))
+                os.symlink(other, os.path.join(office.replica, planted))
+                before = files_of(other)
+                result = office.run("replicate", office.replica, "--keep", "1")
+                self.assertEqual(result.status, USAGE, str(result))
+                self.assertIn("other things" if planted == "snapshots" else "is a link", result.said)
+                self.assertEqual(files_of(other), before)
+
+    def test_other_files_in_a_replica_stay(self):
+        office = self.office
+        office.replicate()
+        foreign = ("wedding.jpg", "objects/mine.txt", "bodies/ab/mine", f"objects/ab/{'c' * 64}", "snapshots/notes",
+                   "kyiv/bodies/ab/" + "ab" * 16)
+        for name in foreign:
+            write(os.path.join(office.replica, name), "mine")
+        office.replicate(None, "--keep", "1")
+        self.assertEqual(set(foreign) - set(files_of(office.replica)), set())
+        office.check_restores()
+
+    def test_poisoned_numbers(self):
+        office = self.office
+        office.replicate()
+        old = dict(office.expected)
+        for digits in ("9007199254740992", "9999999999999999", "9999999999", "0000500000"):
+            name = os.path.join(office.replica, "snapshots", f"{digits}-{'0' * 16}.json")
+            with self.subTest(digits=digits):
+                write(name, b"")
+                office.add("C-1", {"later": digits.encode()})
+                made = office.replicate()
+                self.assertLess(made["snapshot"], 1_100_000)
+                options = ["--snapshot", str(made["snapshot"]), "--older"] if digits == "9999999999" else []
+                shutil.rmtree(office.check_restores(None, *options))
+                os.remove(name)
+                office.forget_replicas()
+                shutil.rmtree(office.check_restores())
+        office.check_restores(None, "--snapshot", "1", "--older", expected=old)
+
+    def test_strange_snapshots_do_not_use_up_keep(self):
+        office = self.office
+        office.replicate()
+        path = os.path.join(office.replica, "snapshots", snapshots_in(office.replica)[0])
+        manifest = json.loads(read(path))
+        for number in (2, 3):
+            manifest["number"] = number
+            put_snapshot(office.replica, manifest)
+        result = office.ok("replicate", office.replica, "--keep", "2")
+        self.assertIn("is not signed by anybody in this vault, so nothing was deleted", result.said)
+        self.assertEqual(len(snapshots_in(office.replica)), 4)
+        office.check_restores()
+
+    def test_spoilt_vault_does_not_take_its_copies_with_it(self):
+        office = self.office
+        office.replicate()
+        kept = office.fresh("copy")
+        copy_tree(office.vault, kept)
+        expected = dict(office.expected)
+        office.add("C-1", {"later": noise(70_000)})
+        office.replicate()
+        now, copies = office.fresh("copy"), office.fresh("copy")
+        copy_tree(office.vault, now)
+        copy_tree(office.replica, copies)
+        everything = dict(office.expected)
+
+        def empty_cases():
+            for name in os.listdir(os.path.join(office.vault, "cases")):
+                os.truncate(os.path.join(office.vault, "cases", name), 0)
+
+        def set_back():
+            copy_tree(kept, office.vault)
+
+        def without_bodies():
+            shutil.rmtree(os.path.join(office.vault, "bodies"))
+            os.mkdir(os.path.join(office.vault, "bodies"))
+
+        def without_one_body():
+            os.remove(os.path.join(office.vault, self.body_of("C-2/E-2")))
+
+        for harm in (empty_cases, set_back, without_bodies, without_one_body):
+            for user in ("anna", "vera"):
+                with self.subTest(harm=harm.__name__, user=user):
+                    copy_tree(now, office.vault)
+                    copy_tree(copies, office.replica)
+                    harm()
+                    for _ in range(2):
+                        result = office.run("replicate", office.replica, "--keep", "1", user=user)
+                        self.assertEqual(result.status, PARTIAL, str(result))
+                        self.assertIn("nothing was deleted", result.said)
+                    office.forget_replicas()
+                    copy_tree(now, office.vault)
+                    shutil.rmtree(office.check_restores(None, "--snapshot", "2", "--older", expected=everything))
+        copy_tree(now, office.vault)
+        self.assertEqual(expected.keys() - everything.keys(), set())
+
     # What is asked first
 
     def test_passphrase_is_asked_before_the_large_files_are_fetched(self):
@@ -770,6 +978,34 @@ class RemoteTest(FaultTest):
 
     def test_sftp(self):
         self.check_remote("sftp")
+
+    def test_other_files_on_a_remote_stay(self):
+        office = self.office
+        served, env = self.serve("webdav")
+        foreign = ("photos/wedding.jpg", "README.txt", "objects/mine", "kyiv/bodies/ab/" + "ab" * 16,
+                   "kyiv/snapshots/00000001-0123456789abcdef.json")
+        for name in foreign:
+            write(os.path.join(served.folder, name), "mine")
+        for _ in range(2):
+            office.replicate("rclone:away:", "--keep", "1", env=env)
+        self.assertEqual(set(foreign) - set(files_of(served.folder)), set())
+        self.assertEqual(office.try_restore("rclone:away:", env=env)[0].status, DONE)
+
+    def test_full_remote(self):
+        """Whatever rclone says last: that there was no room is told from the rest."""
+        office = self.office
+        served, env = self.serve("webdav")
+        bin_folder = office.fresh("bin")
+        script = write(os.path.join(bin_folder, "rclone"),
+                       "#!/bin/sh\nfor word; do case $word in copy) "
+                       "echo '{\"level\":3,\"stats\":{\"bytes\":\"x\"}}' >&2;"
+                       "echo '{\"level\":\"error\",\"msg\":\"file too big for remaining disk space\"}' >&2;"
+                       "echo '{\"level\":\"error\",\"msg\":\"Failed to copy with 6 errors\"}' >&2; exit 1;; esac; done\n"
+                       f"exec {RCLONE} \"$@\"\n")
+        os.chmod(script, 0o755)
+        result = office.run("replicate", "rclone:away:full", env={**env, "PATH": bin_folder + ":/usr/bin:/bin"})
+        self.assertEqual(result.status, NO_SPACE, str(result))
+        self.assertIn("make room", result.said)
 
     def test_read_only_remote(self):
         _, env = self.serve("webdav", "--read-only")

@@ -12,7 +12,7 @@ ContentReader ContentOpener::open(const OpenCase& open, const Version& version) 
     return ContentReader(session_.environment(), version, label, open_content(open, version));
   } catch (const Error& error) {
     if (error.code() != Errc::kDamaged || std::string(error.what()).starts_with(label)) throw;
-    throw Error(error.code(), label + ": " + error.what(), "casevault verify");
+    throw Error(error.code(), label + ": " + error.what(), error.hint().empty() ? "casevault verify" : error.hint());
   }
 }
 

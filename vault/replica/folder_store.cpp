@@ -45,12 +45,10 @@ class FolderStore : public ReplicaStore {
   Sizes list() override {
     Sizes sizes;
     for (const char* part : {"bodies", "objects", "snapshots"}) {
+      refuse_link(folder_ / part);
       walk_files(folder_, part, [&](const std::string& name, std::uint64_t size) {
-        if (is_partial_file(std::string_view(name).substr(name.rfind('/') + 1))) {
-          leftovers_.insert(folder_ / name);
-        } else {
-          sizes.emplace(name, size);
-        }
+        if (is_replica_object(name)) sizes.emplace(name, size);
+        if (is_replica_leftover(name)) leftovers_.insert(folder_ / name);
       });
     }
     return sizes;
@@ -102,7 +100,11 @@ class FolderStore : public ReplicaStore {
   }
 
   void remove(const Names& names) override {
-    for (const auto& name : names) remove_file(folder_ / name);
+    for (const auto& name : names) {
+      require(is_replica_object(name), "something else than an object was to be removed from a replica");
+      refuse_links_above(name);
+      remove_file(folder_ / name);
+    }
     if (!names.empty()) sync_file_system(folder_);
   }
 
@@ -119,6 +121,19 @@ class FolderStore : public ReplicaStore {
   }
 
  private:
+  /// Somebody may have put one there, to lead elsewhere what is written and deleted.
+  static void refuse_link(const Path& path) {
+    if (!std::filesystem::is_symlink(std::filesystem::symlink_status(path))) return;
+    throw Error(Errc::kUsage, path.string() + " is a link, which casevault does not make: nothing is done there",
+                "somebody changed the replica: choose another place for a new one, and look at this one");
+  }
+  void refuse_links_above(const std::string& name) {
+    for (auto folder = Path(name).parent_path(); !folder.empty(); folder = folder.parent_path()) {
+      if (!real_folders_.insert(folder).second) continue;
+      refuse_link(folder_ / folder);
+    }
+  }
+
   void sync_folders(const Names& names) const {
     std::set<Path> folders;
     for (const Path name : names) {
@@ -131,6 +146,7 @@ class FolderStore : public ReplicaStore {
   Sha256Digest put_one(const Path& from, const std::string& name, bool sync, const Progress& progress) {
     auto source = File::open_for_reading(from);
     if (!source) throw Error(Errc::kNotFound, from.filename().string() + " is not there any more");
+    refuse_links_above(name);
     make_folders((folder_ / name).parent_path());
     const auto target = folder_ / name;
     remove_file_if_there(target);
@@ -156,7 +172,8 @@ class FolderStore : public ReplicaStore {
   }
 
   Path folder_;
-  std::set<Path> leftovers_;  // of interrupted copies, where files cannot be made without a name
+  std::set<Path> real_folders_;  // no links
+  std::set<Path> leftovers_;     // of interrupted copies, where files cannot be made without a name
   const Environment& environment_;
 };
 

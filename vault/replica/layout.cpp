@@ -54,9 +54,35 @@ std::string snapshot_name(std::uint64_t number, const Sha256Digest& hash) {
 bool is_snapshot_name(std::string_view name) {
   if (!remove_prefix(name, kSnapshotFolder) || !remove_suffix(name, ".json")) return false;
   const auto dash = name.find('-');
-  if (dash == std::string_view::npos || dash < 8 || dash > 16) return false;
+  if (dash == std::string_view::npos || dash < 8 || dash > 10) return false;
   const auto digits = name.substr(0, dash);
   return std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; }) && is_hex(name.substr(dash + 1), 16);
+}
+
+namespace {
+
+/// `<folder>/<2 hex>/` before the rest, which is what remains of `name`.
+bool remove_folder(std::string_view& name, std::string_view folder, std::string_view& two) {
+  if (!remove_prefix(name, folder) || name.size() < 3 || name[2] != '/') return false;
+  two = name.substr(0, 2);
+  name.remove_prefix(3);
+  return is_hex(two, 2);
+}
+
+}  // namespace
+
+bool is_replica_object(std::string_view name) {
+  if (is_snapshot_name(name)) return true;
+  std::string_view two;
+  if (remove_folder(name, "bodies/", two)) return is_hex(name, 32) && name.starts_with(two);
+  return remove_folder(name, "objects/", two) && is_hex(name, 64) && name.starts_with(two);
+}
+
+bool is_replica_leftover(std::string_view name) {
+  std::string_view two;
+  const bool is_inside = remove_folder(name, "bodies/", two) || remove_folder(name, "objects/", two) ||
+                         remove_prefix(name, kSnapshotFolder);
+  return is_inside && remove_prefix(name, ".") && remove_suffix(name, ".partial") && is_hex(name, 16);
 }
 
 bool is_replicated_file(std::string_view name) {

@@ -20,8 +20,13 @@ std::string object_name(const Sha256Digest& hash);
 std::string body_object_name(std::string_view body);
 /// `snapshots/<8 digits or more>-<first 16 hex of its SHA-256>.json`
 std::string snapshot_name(std::uint64_t number, const Sha256Digest& hash);
-/// Whether it may be the name of a snapshot.
+/// Whether it may be the name of a snapshot. Numbers end at kMaxSnapshotNumber: nobody can use them all up.
 bool is_snapshot_name(std::string_view name);
+inline constexpr std::uint64_t kMaxSnapshotNumber = 9'999'999'999;
+/// Whether it may be the name of anything in a replica. All else in that folder is somebody else's.
+bool is_replica_object(std::string_view name);
+/// Whether it may have been left in a replica by a copy that was interrupted.
+bool is_replica_leftover(std::string_view name);
 
 /// Whether a vault has a file of this name that belongs into a replica, bodies apart: never a path that leads out of
 /// the vault.

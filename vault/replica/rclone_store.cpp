@@ -14,8 +14,10 @@ namespace {
 constexpr int kNoSuchDirectory = 3;
 constexpr int kNoSuchFile = 4;
 
-constexpr std::string_view kFullWords[] = {"no space left",        "quota exceeded", "disk quota",
-                                           "insufficient storage", "507 ",           "storage full"};
+constexpr std::string_view kFullWords[] = {
+    "no space left",        "quota exceeded", "disk quota",          "remaining disk space",
+    "insufficient storage", "507 ",           "storage full",        "not enough space",
+    "quotaexceeded",        "disk full",      "storagequotaexceeded"};
 constexpr std::string_view kRefusedWords[] = {
     "permission denied", "read-only file system",   "read only",   "accessdenied",    "access denied", "403 forbidden",
     "405 method",        "operation not permitted", "object lock", "401 unauthorized"};
@@ -37,6 +39,7 @@ struct Address {
 };
 
 Address parse_address(const std::string& text) {
+  if (text.starts_with('-')) throw Error(Errc::kUsage, "the name of a remote does not begin with -");
   bool in_quotes = false;
   for (std::size_t i = 1; i < text.size(); ++i) {
     if (text[i] == '"' || text[i] == '\'') in_quotes = !in_quotes;
@@ -50,7 +53,8 @@ Address parse_address(const std::string& text) {
 
 /// What rclone said of itself while it ran.
 struct Talk {
-  std::string error;  // the last
+  std::string error;     // the last
+  bool is_full = false;  // whatever came after
   std::uint64_t bytes = 0;
 };
 
@@ -82,8 +86,9 @@ class RcloneStore : public ReplicaStore {
     };
     Talk talk;
     const int status =
-        run({"lsf", "--recursive", "--files-only", "--fast-list", "--format", "sp", "--separator", " ", spec("")}, {},
-            take, talk, {});
+        run({"lsf", "--recursive", "--files-only", "--fast-list", "--format", "sp", "--separator", " ", "--include",
+             "/bodies/**", "--include", "/objects/**", "--include", "/snapshots/**", spec("")},
+            {}, take, talk, {});
     if (status == kNoSuchDirectory) return {};
     if (status != 0) fail("cannot be listed", talk);
     return sizes;
@@ -162,7 +167,8 @@ class RcloneStore : public ReplicaStore {
     std::uint64_t size = 0;
     if (space == std::string_view::npos) return;
     if (std::from_chars(line.data(), line.data() + space, size).ptr != line.data() + space) return;
-    sizes[std::string(line.substr(space + 1))] = size;
+    const auto name = line.substr(space + 1);
+    if (is_replica_object(name)) sizes[std::string(name)] = size;
   }
 
   void copy(const std::string& from, const std::string& to, const Names& names, const Progress& progress,
@@ -190,30 +196,46 @@ class RcloneStore : public ReplicaStore {
   static void listen(std::string_view line, Talk& talk, const Progress& progress) {
     const auto said = nlohmann::json::parse(line, nullptr, false);
     if (!said.is_object()) {
-      if (!line.empty()) talk.error = line;
+      if (!line.empty()) hear(std::string(line), talk);
       return;
     }
     if (const auto stats = said.find("stats"); stats != said.end() && stats->is_object()) {
-      const auto bytes = stats->value("bytes", std::uint64_t{0});
+      const auto count = stats->find("bytes");
+      const auto bytes = count != stats->end() && count->is_number_unsigned() ? count->get<std::uint64_t>() : 0;
       if (progress && bytes > talk.bytes) progress(bytes - talk.bytes);
       talk.bytes = std::max(talk.bytes, bytes);
     }
-    const auto level = said.value("level", "");
-    if (level == "error" || level == "critical" || level == "fatal") talk.error = said.value("msg", "");
+    const auto level = text_in(said, "level");
+    if (level == "error" || level == "critical" || level == "fatal") hear(text_in(said, "msg"), talk);
+  }
+
+  static void hear(const std::string& sentence, Talk& talk) {
+    talk.error = sentence;
+    talk.is_full = talk.is_full || mentions(lower(sentence), kFullWords);
+  }
+
+  static std::string text_in(const nlohmann::json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
   }
 
   [[noreturn]] void fail(const char* complaint, const Talk& talk) const {
     const auto said = lower(talk.error);
     const auto message = label() + " " + complaint + ": ";
-    if (mentions(said, kFullWords)) throw Error(Errc::kNoSpace, message + "no space left there");
+    if (talk.is_full) {
+      throw Error(Errc::kNoSpace, message + "no space left there",
+                  "make room there, or take another place; then repeat the command: it goes on where it ended");
+    }
     if (mentions(said, kRefusedWords)) {
       throw Error(Errc::kNotAllowed, message + "it refuses; rclone says: " + without_options(talk.error));
     }
     if (said.find("didn't find section") != std::string::npos) {
       throw Error(Errc::kUsage, "rclone knows no remote " + address_.name, "rclone config");
     }
-    throw Error(Errc::kPartial, message + "rclone says: " + without_options(talk.error),
-                "see to the connection, then repeat the command: it goes on where it ended");
+    throw Error(
+        Errc::kPartial, message + "rclone says: " + without_options(talk.error),
+        "see to what it says (the connection, room or rights there), then repeat the command: it goes on where it "
+        "ended");
   }
 
   /// Options of a remote made up on the spot may be passwords.

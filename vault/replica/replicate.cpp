@@ -11,10 +11,10 @@
 #include "vault/access/decoy.h"
 #include "vault/access/session_keys.h"
 #include "vault/audit/log.h"
-#include "vault/records/export_folder.h"
 #include "vault/replica/freeze.h"
 #include "vault/replica/known.h"
 #include "vault/replica/layout.h"
+#include "vault/replica/losses.h"
 #include "vault/replica/restore.h"
 #include "vault/replica/snapshots.h"
 #include "vault/storage/catalog.h"
@@ -106,15 +106,19 @@ class Replication {
 
   Replicated run() {
     const auto vault_lock = lock_vault();
-    const auto store_lock = request_.dry_run ? nullptr : store_.lock();
     listing_ = store_.list();
+    refuse_emptied();
+    const auto store_lock = request_.dry_run ? nullptr : lock_store();
+    if (store_lock) listing_ = store_.list();
     scratch_.emplace(session_.place());
     find_previous();
     result_.number = next_number();
     log("begun");
     try {
+      if (request_.check) check_everything();
       for (int tries = 1; !take_snapshot(tries == kFreezeTries); ++tries) {
       }
+      if (request_.check) count_mended();
       if (!request_.dry_run && request_.keep) prune();
     } catch (const Error& error) {
       log_failure(error);
@@ -127,7 +131,8 @@ class Replication {
  private:
   std::string objects() const { return "snapshot " + std::to_string(result_.number) + " to " + result_.label; }
   void log(const char* outcome) {
-    session_.record(request_.dry_run ? "replicate-dry" : "replicate", objects(), outcome);
+    const char* plain = request_.check ? "replicate-check" : "replicate";
+    session_.record(request_.dry_run ? "replicate-dry" : plain, objects(), outcome);
   }
 
   void log_failure(const Error& error) {
@@ -135,6 +140,16 @@ class Replication {
       if (session_.catalog().is_current()) log(error.code() == Errc::kInterrupted ? "interrupted" : "failed");
     } catch (const Error&) {
       // What failed first is what there is to say.
+    }
+  }
+
+  std::shared_ptr<void> lock_store() {
+    try {
+      return store_.lock();
+    } catch (const Error& error) {
+      if (error.code() != Errc::kNotAllowed) throw;
+      throw Error(error.code(), error.what(),
+                  "is the stick write-protected, or does the folder belong to somebody else? Else name another place");
     }
   }
 
@@ -148,13 +163,15 @@ class Replication {
 
   // What is there
 
+  /// The newest snapshot that somebody in this vault made; else the newest that can be read.
   void find_previous() {
     const auto names = snapshot_names(listing_);
-    if (!names.empty()) newest_number_ = number_in_name(names.back());
-    for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    bool is_genuine = false;
+    for (auto name = names.rbegin(); name != names.rend() && !is_genuine; ++name) {
       try {
-        previous_ = read_snapshot(store_, *name);
-        break;
+        auto found = read_snapshot(store_, *name);
+        is_genuine = is_trusted(found);
+        if (is_genuine || !previous_) previous_ = std::move(found);
       } catch (const Error& error) {
         if (error.code() != Errc::kDamaged) throw;
         result_.warnings.push_back("a snapshot there cannot be read: " + std::string(error.what()));
@@ -163,7 +180,26 @@ class Replication {
     if (previous_ && previous_->manifest.vault != vault_id()) {
       throw Error(Errc::kUsage, "there is a replica of another vault there", "choose another place");
     }
-    if (previous_ && is_trusted(*previous_)) trust_previous();
+    count_up(names, is_genuine ? previous_->number : 0);
+    if (is_genuine) trust_previous();
+  }
+
+  /// Numbers go on from the highest there. Names are not believed without bound: somebody could use up all numbers.
+  void count_up(const std::vector<std::string>& names, std::uint64_t genuine) {
+    constexpr std::uint64_t kFarAway = 1'000'000;
+    const auto mine = my_entry();
+    const auto known = std::max(genuine, mine && mine->number < kMaxSnapshotNumber / 2 ? mine->number : 0);
+    for (const auto& name : names) {
+      const auto number = number_in_name(name);
+      if (number <= known + kFarAway) {
+        newest_number_ = std::max(newest_number_, number);
+        continue;
+      }
+      result_.warnings.push_back(name +
+                                 " was not made by casevault: no snapshot has such a number; restore would take it "
+                                 "for the newest, so delete it there");
+    }
+    newest_number_ = std::max(newest_number_, genuine);
   }
 
   VaultId vault_id() const { return Vault::open(session_.place(), session_.environment()).header().vault_id; }
@@ -197,14 +233,107 @@ class Replication {
     }
   }
 
+  /// What is mounted nowhere looks like an empty folder.
+  void refuse_emptied() {
+    const auto mine = my_entry();
+    if (!mine || !listing_.empty() || request_.is_new) return;
+    throw Error(
+        Errc::kUsage,
+        "snapshot " + std::to_string(mine->number) + " was made there (" + result_.label +
+            "), but the place is empty now",
+        "is the disk or stick mounted? If it is a new one, or was emptied on purpose, type the same with --new");
+  }
+
   std::uint64_t next_number() {
     const auto mine = my_entry();
-    const auto remembered = mine ? mine->number : 0;
+    const auto remembered = mine && mine->number < kMaxSnapshotNumber / 2 ? mine->number : 0;
     if (remembered > newest_number_) {
       result_.warnings.push_back("the newest snapshot that was made there, number " + std::to_string(remembered) +
                                  ", is gone: somebody deleted it, or this is another place");
     }
     return std::max(remembered, newest_number_) + 1;
+  }
+
+  // --check
+
+  /// The hashes of bodies, as snapshots that somebody in this vault made say.
+  std::map<std::string, Sha256Digest> hashes_of_bodies() {
+    std::map<std::string, Sha256Digest> hashes;
+    const auto take = [&](const SnapshotBodies& bodies) {
+      for (const auto* some : {&bodies.bodies, &bodies.spare_bodies}) {
+        for (const auto& body : *some) hashes.emplace(body_object_name(to_hex(body.id)), body.hash);
+      }
+    };
+    take(known_);
+    for (const auto& snapshot : readable_snapshots().first) {
+      if (!is_trusted(snapshot)) continue;
+      std::vector<std::string> harmed;
+      take(read_bodies(store_, listing_, snapshot.manifest, scratch_->folder() / "older", &harmed));
+    }
+    return hashes;
+  }
+
+  /// Reads what lies there; what is bad counts as missing from then on, so that it is sent again.
+  void check_everything() {
+    const auto hashes = hashes_of_bodies();
+    Names names;
+    std::uint64_t total = 0;
+    for (const auto& [name, size] : listing_) {
+      if (name.starts_with(kSnapshotFolder) || (name.starts_with("bodies/") && !hashes.contains(name))) continue;
+      names.push_back(name);
+      total += size;
+    }
+    std::uint64_t done = 0;
+    const auto there = store_.hash(names, [&](std::uint64_t bytes) {
+      done += bytes;
+      if (progress_) progress_(std::min(done, total), total);
+    });
+    for (const auto& name : names) {
+      const auto found = there.find(name);
+      const bool is_whole = found != there.end() && (name.starts_with("bodies/") ? hashes.at(name) == found->second
+                                                                                 : object_name(found->second) == name);
+      is_whole ? (void)trusted_.insert(name) : (void)bad_.insert(name);
+    }
+    if (previous_) {
+      for (const auto& name : objects_of(previous_->manifest, known_)) {
+        if (!listing_.contains(name)) bad_.insert(name);
+      }
+    }
+    for (const auto& name : bad_) {
+      listing_.erase(name);
+      trusted_.erase(name);
+    }
+    result_.checked_objects = names.size();
+    result_.checked_bytes = total;
+  }
+
+  /// Snapshots that can be read, the newest last; and the names of others.
+  std::pair<std::vector<StoredSnapshot>, Names> readable_snapshots() {
+    std::pair<std::vector<StoredSnapshot>, Names> found;
+    for (const auto& name : snapshot_names(listing_)) {
+      try {
+        found.first.push_back(read_snapshot(store_, name));
+      } catch (const Error& error) {
+        if (error.code() != Errc::kDamaged) throw;
+        found.second.push_back(name);
+      }
+    }
+    return found;
+  }
+
+  /// Of what was bad: what this snapshot needed was sent again, and some of the rest may be needed by older ones.
+  void count_mended() {
+    const auto listing = store_.list();
+    for (const auto& name : objects_of(manifest_, {made_.bodies, made_.spare_bodies})) {
+      if (bad_.erase(name) > 0) ++result_.mended_objects;
+    }
+    std::set<std::string> needed;
+    for (const auto& snapshot : readable_snapshots().first) {
+      std::vector<std::string> harmed;
+      needed.merge(objects_of(snapshot.manifest,
+                              read_bodies(store_, listing, snapshot.manifest, scratch_->folder() / "needed", &harmed)));
+    }
+    std::ranges::set_intersection(bad_, needed, std::back_inserter(result_.unmended));
   }
 
   bool is_there(const std::string& name, std::uint64_t size) const {
@@ -228,18 +357,35 @@ class Replication {
       BodyPlan spare = plan_bodies(session_.place() / kSpare, known_.spare_bodies);
       count_total(bodies, spare);
       if (request_.dry_run) return true;
+      require_space();
       send_bodies(bodies);
       send_bodies(spare);
       manifest_.bodies = put_lists(bodies.bodies);
       manifest_.spare_bodies = put_lists(spare.bodies);
       send_staged();
       write_manifest(bodies, spare);
+      made_ = {std::move(bodies.bodies), std::move(spare.bodies)};
       return true;
     } catch (const Error& error) {
       if (error.code() != Errc::kNotFound || is_last_try) throw;
       listing_ = store_.list();
+      for (const auto& name : bad_) listing_.erase(name);
       return false;
     }
+  }
+
+  void require_space() const {
+    const auto folder = store_.folder();
+    if (folder.empty() || free_space(folder) >= result_.sent_bytes) return;
+    throw Error(Errc::kNoSpace,
+                "no space left on " + folder.string() + ": this snapshot needs " + in_words(result_.sent_bytes) + ", " +
+                    in_words(free_space(folder)) + " are free",
+                "make room there, or name a larger disk; --keep N deletes older snapshots after a new one was made");
+  }
+
+  static std::string in_words(std::uint64_t bytes) {
+    constexpr std::uint64_t kMegabyte = 1'000'000;
+    return bytes < 10 * kMegabyte ? std::to_string(bytes / 1000) + " kB" : std::to_string(bytes / kMegabyte) + " MB";
   }
 
   void freeze() {
@@ -342,8 +488,13 @@ class Replication {
     auto digests = check_bodies(plan);
     digests.merge(put_and_check(plan.root, plan.send));
     for (auto& body : plan.bodies) {
-      const auto found = digests.find(body_object_name(to_hex(body.id)));
-      if (found != digests.end()) body.hash = found->second;
+      const auto name = body_object_name(to_hex(body.id));
+      const auto found = digests.find(name);
+      if (found == digests.end()) continue;
+      body.hash = found->second;
+      const auto* before = find_body(known_.bodies, body.id);
+      if (before != nullptr && before->hash != body.hash)
+        result_.warnings.push_back(name + " is bad there and was changed here as well: casevault verify");
     }
   }
 
@@ -408,6 +559,8 @@ class Replication {
     seal_manifest(manifest_, session_);
     const auto file = encode_manifest(manifest_);
     const auto name = snapshot_name(manifest_.number, sha256(file));
+    require(is_snapshot_name(name), "a snapshot got a name that restore would not know");
+    parse_manifest(file, name);
     scratch_->put(name, file);
     put_and_check(scratch_->folder(), {name});
     manifest_name_ = name;
@@ -427,34 +580,60 @@ class Replication {
   // Afterwards
 
   void prune() {
-    std::vector<StoredSnapshot> readable;
-    bool all_readable = true;
-    for (const auto& name : snapshot_names(listing_)) {
-      try {
-        readable.push_back(read_snapshot(store_, name));
-      } catch (const Error& error) {
-        if (error.code() != Errc::kDamaged) throw;
-        all_readable = false;
-      }
+    const auto [readable, others] = readable_snapshots();
+    if (!others.empty()) {
+      result_.warnings.push_back("a snapshot there cannot be read, so nothing was deleted: " + others.front());
+      return;
     }
-    if (!all_readable) {
-      result_.warnings.push_back("a snapshot there cannot be read, so nothing was deleted");
+    if (const auto stranger = find_stranger(readable)) {
+      result_.warnings.push_back(*stranger + " is not signed by anybody in this vault, so nothing was deleted");
       return;
     }
     const auto keep = std::max<std::uint64_t>(1, *request_.keep);
     if (readable.size() <= keep) return;
     const auto kept_from = readable.end() - static_cast<std::ptrdiff_t>(keep);
+    const std::vector<StoredSnapshot> old(readable.begin(), kept_from);
+    if (has_lost_something(old)) return;
     const auto needed = objects_of_all({kept_from, readable.end()});
-    Names old;
-    for (auto snapshot = readable.begin(); snapshot != kept_from; ++snapshot) old.push_back(snapshot->name);
+    Names old_names;
+    for (const auto& snapshot : old) old_names.push_back(snapshot.name);
     Names unneeded;
     for (const auto& [name, size] : store_.list()) {
       if (!name.starts_with(kSnapshotFolder) && !needed.contains(name)) unneeded.push_back(name);
     }
-    store_.remove(old);  // first: then none of those that are left needs what goes
+    store_.remove(old_names);  // first: then none of those that are left needs what goes
     store_.remove(unneeded);
-    result_.deleted_snapshots = old.size();
+    result_.deleted_snapshots = old_names.size();
     result_.deleted_objects = unneeded.size();
+  }
+
+  /// One that neither a user of this vault signed, nor a later genuine one names as the one before it. (What was signed
+  /// before the catalogue's key changed cannot be told otherwise.)
+  std::optional<std::string> find_stranger(const std::vector<StoredSnapshot>& readable) {
+    std::set<std::string> genuine = {to_hex(manifest_hash_)};
+    for (auto snapshot = readable.rbegin(); snapshot != readable.rend(); ++snapshot) {
+      if (!genuine.contains(to_hex(snapshot->hash)) && !is_trusted(*snapshot)) return snapshot->name;
+      genuine.insert(snapshot->manifest.previous);
+    }
+    return std::nullopt;
+  }
+
+  /// Whoever can write to the vault's disk could have the copies deleted by spoiling the vault and waiting.
+  bool has_lost_something(const std::vector<StoredSnapshot>& old) {
+    std::vector<ReplicaSnapshot> before;
+    for (const auto& snapshot : old) {
+      std::vector<std::string> harmed;
+      before.push_back(
+          {snapshot.manifest, read_bodies(store_, listing_, snapshot.manifest, scratch_->folder() / "old", &harmed)});
+    }
+    const auto losses = losses_since(session_, {manifest_, made_}, before);
+    if (losses.empty()) return false;
+    for (const auto& loss : losses) result_.warnings.push_back(loss);
+    result_.warnings.push_back(
+        "older snapshots may hold what is lost here, so nothing was deleted: casevault verify; if all is as it should "
+        "be, delete the older files in snapshots/ there by hand, then repeat");
+    result_.kept_all = true;
+    return true;
   }
 
   std::set<std::string> objects_of_all(const std::vector<StoredSnapshot>& snapshots) {
@@ -491,6 +670,8 @@ class Replication {
   std::uint64_t newest_number_ = 0;
   SnapshotBodies known_;           // of a snapshot that is trusted
   std::set<std::string> trusted_;  // its objects
+  std::set<std::string> bad_;      // there, but not whole
+  SnapshotBodies made_;            // of the snapshot that was made
   Manifest manifest_;
   ReplicaStore::Sizes chunks_;  // to be sent or checked
   std::string manifest_name_;
@@ -499,16 +680,79 @@ class Replication {
   std::uint64_t done_ = 0;
 };
 
+bool is_inside(const Path& outer, const Path& inner) {
+  const Path above = std::filesystem::weakly_canonical(outer);
+  const Path below = std::filesystem::weakly_canonical(inner);
+  return std::ranges::mismatch(above, below).in1 == above.end();
+}
+
+/// Other things than a replica. What systems put on sticks does not count.
+bool holds_other_things(const Path& folder) {
+  for (const auto& name : list_directory(folder / kSnapshotFolder)) {
+    if (is_snapshot_name(std::string(kSnapshotFolder) + name)) return false;
+  }
+  constexpr std::string_view kOurs[] = {"bodies", "objects", "snapshots"};
+  const auto is_ours = [&](const std::string& name) { return std::ranges::find(kOurs, name) != std::end(kOurs); };
+  bool has_foreign_objects = false;
+  for (const auto* part : {"bodies", "objects", "snapshots"}) {
+    walk_files(folder, part, [&](const std::string& name, std::uint64_t) {
+      has_foreign_objects = has_foreign_objects || !(is_replica_object(name) || is_replica_leftover(name));
+    });
+  }
+  return has_foreign_objects || std::ranges::any_of(list_directory(folder), [&](const std::string& name) {
+           return !is_ours(name) && !name.starts_with('.') && name != "lost+found" &&
+                  name != "System Volume Information";
+         });
+}
+
+std::optional<dev_t> device_of(const Path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
+  return status.st_dev;
+}
+
+Path parent_of(const std::string& target) {
+  const auto path = std::filesystem::absolute(target).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).parent_path();
+}
+
+bool is_on_the_disk_of(const Path& vault, const std::string& target) {
+  const auto there = device_of(std::filesystem::is_directory(target) ? Path(target) : parent_of(target));
+  return there && there == device_of(vault);
+}
+
+}  // namespace
+
+void check_replica_target(const Path& vault, const std::string& target) {
+  if (is_remote(target)) return;
+  refuse_likely_remote(target);
+  const auto suggestion = "a folder of its own: " + (Path(target) / "casevault-replica").string();
+  if (is_inside(vault, target)) {
+    throw Error(Errc::kUsage, "the replica is in the vault", "it belongs on another disk, or to a provider");
+  }
+  if (is_inside(target, vault)) throw Error(Errc::kUsage, "the vault itself lies in " + target, suggestion);
+  const auto status = std::filesystem::status(target);
+  if (!std::filesystem::exists(status)) {
+    if (std::filesystem::is_directory(parent_of(target))) return;
+    throw Error(Errc::kUsage, "there is no folder " + parent_of(target).string(),
+                "is the disk or stick plugged in and mounted? Else make it: mkdir -p " + parent_of(target).string());
+  }
+  if (!std::filesystem::is_directory(status))
+    throw Error(Errc::kUsage, target + " is a file, and a replica is a folder", "name another place");
+  if (std::filesystem::exists(Path(target) / "vault.json"))
+    throw Error(Errc::kUsage, "there is a vault at the place for the replica", "choose another folder");
+  if (holds_other_things(target))
+    throw Error(Errc::kUsage, "there are other things than a replica in " + target, suggestion);
+}
+
+namespace {
+
 void refuse_bad_target(const Session& session, const std::string& target) {
   if (is_absent_partly(session.place())) {
     throw Error(Errc::kUsage, "this vault was restored in part, and a replica of it would be one in part",
                 "fetch the rest first: casevault restore SOURCE");
   }
-  if (is_remote(target)) return;
-  refuse_inside_vault(session.place(), target, "the replica");
-  if (std::filesystem::exists(Path(target) / "vault.json")) {
-    throw Error(Errc::kUsage, "there is a vault at the place for the replica", "choose another folder");
-  }
+  check_replica_target(session.place(), target);
 }
 
 }  // namespace
@@ -516,7 +760,13 @@ void refuse_bad_target(const Session& session, const std::string& target) {
 Replicated replicate(Session& session, ReplicaStore& store, const std::string& target, const ReplicateRequest& request,
                      const Progress& progress) {
   refuse_bad_target(session, target);
-  return Replication(session, store, target, request, progress).run();
+  auto done = Replication(session, store, target, request, progress).run();
+  if (!is_remote(target) && is_on_the_disk_of(session.place(), target)) {
+    done.warnings.push_back(
+        "the replica is on the same disk as the vault: a raid, a theft or a fire takes both; make "
+        "another one elsewhere");
+  }
+  return done;
 }
 
 std::optional<LastReplica> last_replica(Session& session) {

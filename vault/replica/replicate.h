@@ -11,6 +11,8 @@ namespace casevault {
 struct ReplicateRequest {
   bool dry_run = false;               // only says what would be sent
   std::optional<std::uint64_t> keep;  // snapshots to keep; nothing is deleted where it is not given
+  bool check = false;                 // reads everything there, and sends again what is missing or bad
+  bool is_new = false;                // an empty place will do where this vault remembers a replica
 };
 
 struct Replicated {
@@ -24,6 +26,11 @@ struct Replicated {
   std::uint64_t sent_database_bytes = 0;  // of these, chunks of databases
   std::uint64_t deleted_snapshots = 0;
   std::uint64_t deleted_objects = 0;
+  std::uint64_t checked_objects = 0;  // read and compared
+  std::uint64_t checked_bytes = 0;
+  std::uint64_t mended_objects = 0;   // of these, sent again
+  std::vector<std::string> unmended;  // only older snapshots need them, and they are not here any more
+  bool kept_all = false;              // nothing was deleted, for the vault seems to have lost something
   std::vector<std::string> warnings;  // plain sentences
 };
 
@@ -35,6 +42,9 @@ struct Replicated {
 /// in part, or a place with a replica of another vault); kDamaged (what was written reads back differently).
 Replicated replicate(Session& session, ReplicaStore& store, const std::string& target, const ReplicateRequest& request,
                      const std::function<void(std::uint64_t done, std::uint64_t total)>& progress);
+
+/// What can be said of a place before anybody types a passphrase. @throws Error: kUsage, kNotAllowed.
+void check_replica_target(const Path& vault, const std::string& target);
 
 struct LastReplica {
   std::string label;

@@ -27,7 +27,6 @@ constexpr std::size_t kMaxHeaderSize = 64u << 10;
 constexpr std::size_t kPageSize = 4096;
 constexpr int kFreezeTimeoutMs = 10'000;
 constexpr std::size_t kMaxOlder = 20;  // snapshots looked at for a whole one
-constexpr const char* kAbsent = "absent";
 using Sizes = ReplicaStore::Sizes;
 
 /// What an earlier attempt left, but for the bodies: of another snapshot, perhaps.
@@ -438,20 +437,6 @@ std::vector<Finding> fetch_bodies(Rebuilt& rebuilt, const std::optional<std::vec
   return std::move(fetcher.findings());
 }
 
-namespace {
-
-/// A body that a restore left out on purpose.
-bool is_left_out(const Finding& finding, const Rebuilt& rebuilt, const Path& folder) {
-  constexpr std::size_t kNameAt = 10;  // behind "bodies/xx/"
-  if (!finding.object.starts_with("bodies/") || finding.object.size() < kNameAt + 32) return false;
-  const auto id = array_from_hex<16>(finding.object.substr(kNameAt, 32));
-  const auto is_listed = [&](const ReplicaBody& body) { return body.id == *id; };
-  return id && std::ranges::any_of(rebuilt.bodies.bodies, is_listed) &&
-         !std::filesystem::exists(folder / body_object_name(to_hex(*id)));
-}
-
-}  // namespace
-
 std::optional<Finding> check_signature(Session& session, const Rebuilt& rebuilt) {
   if (!rebuilt.snapshot) {
     session.record("restore", "vault");
@@ -462,14 +447,6 @@ std::optional<Finding> check_signature(Session& session, const Rebuilt& rebuilt)
   if (is_genuine) return std::nullopt;
   return damaged(rebuilt.snapshot->name, "is not signed by anybody in this vault: somebody else put it together; " +
                                              another_snapshot(rebuilt.numbers, rebuilt.snapshot->number));
-}
-
-VerifyResult check_restored(Session& session, const Rebuilt& rebuilt, const RestoreProgress& progress) {
-  auto result = verify_vault(session, false, progress);
-  if (is_absent_partly(session.place())) {
-    std::erase_if(result.findings, [&](const Finding& f) { return is_left_out(f, rebuilt, session.place()); });
-  }
-  return result;
 }
 
 namespace {
@@ -551,22 +528,22 @@ std::optional<std::uint64_t> older_without_harm(const Rebuilt& rebuilt, const Re
 
 void mark_absent(const Path& folder, const StoredSnapshot& snapshot) {
   const nlohmann::json fields = {{"casevault", "absent"}, {"snapshot", to_hex(snapshot.hash)}};
-  replace_file(folder / kAbsent, as_bytes(fields.dump()));
+  replace_file(folder / kAbsentMark, as_bytes(fields.dump()));
 }
 
-bool is_absent_partly(const Path& folder) { return std::filesystem::exists(folder / kAbsent); }
+bool is_absent_partly(const Path& folder) { return std::filesystem::exists(folder / kAbsentMark); }
 
 void unmark_absent(const Path& folder) {
-  remove_file(folder / kAbsent);
+  remove_file(folder / kAbsentMark);
   sync_directory(folder);
 }
 
 Rebuilt complete_vault(const RestoreRequest& request, const Path& folder, const RcloneSettings& rclone,
                        const Environment& environment, const RestoreProgress& progress) {
-  const auto mark = read_small_file(folder / kAbsent, kMaxHeaderSize);
+  const auto mark = read_small_file(folder / kAbsentMark, kMaxHeaderSize);
   if (!mark) throw Error(Errc::kUsage, "nothing is absent from this vault");
-  const auto parsed = parse_canonical(as_text(*mark), kAbsent);
-  Fields fields(parsed, kAbsent);
+  const auto parsed = parse_canonical(as_text(*mark), kAbsentMark);
+  Fields fields(parsed, kAbsentMark);
   fields.text("casevault");
   const auto wanted = fields.hex<32>("snapshot");
   const auto store = open_replica_store(request.source, rclone, environment);

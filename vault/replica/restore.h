@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "vault/audit/report.h"
 #include "vault/replica/manifest.h"
 #include "vault/replica/snapshots.h"
 #include "vault/replica/store.h"
-#include "vault/verify.h"
 
 namespace casevault {
 
@@ -64,10 +64,6 @@ std::vector<Finding> fetch_bodies(Rebuilt& rebuilt, const std::optional<std::vec
 
 /// In an unlocked session of it: nothing where a user of the vault made the snapshot.
 std::optional<Finding> check_signature(Session& session, const Rebuilt& rebuilt);
-/// In an unlocked session of it: everything that `verify` checks. Large files that were left out on purpose are no
-/// finding. Logged.
-VerifyResult check_restored(Session& session, const Rebuilt& rebuilt, const RestoreProgress& progress);
-
 /// Says of which cases and records the harm is, as far as the session's user may know.
 void name_harm(Session& session, std::vector<Finding>& findings);
 /// Where the decoy's vault is not whole, a new one takes its place: without one a vault would show that it had one.

@@ -8,6 +8,7 @@
 
 #include "crypto/kdf.h"
 #include "crypto/random.h"
+#include "vault/storage/layout.h"
 #include "vault/text.h"
 
 namespace casevault {
@@ -333,6 +334,9 @@ BodyStore::Reader BodyStore::open(const BodyRef& ref, std::uint64_t size_bytes) 
   const bool is_file = type == std::filesystem::file_type::regular || type == std::filesystem::file_type::not_found;
   if (!is_file) fail_damaged(ref.name, "is something else than a file");
   auto file = File::open_for_reading(path);
+  if (!file && std::filesystem::exists(folder_.parent_path() / kAbsentMark)) {
+    throw Error(Errc::kDamaged, "its large file was not fetched when the vault was restored in part", kFetchAbsent);
+  }
   if (!file) fail_damaged(ref.name, "is missing");
   if (file->size() != sealed_payload_size(padme(whole_size)))
     fail_damaged(ref.name, "is not of the size its record says");

@@ -10,6 +10,11 @@ inline constexpr std::array<std::string_view, 5> kVaultFiles = {"vault.json", "s
                                                                 "catalog.db-journal", "absent"};
 inline constexpr std::array<std::string_view, 5> kVaultFolders = {"cases", "bodies", "handover", "audit", "spare"};
 
+/// In a vault whose large files were fetched in part: those that are not there are not lost.
+inline constexpr const char* kAbsentMark = "absent";
+/// What then to do.
+inline constexpr const char* kFetchAbsent = "fetch it from the replica: casevault restore SOURCE --vault VAULT";
+
 /// In `handover/`: the file of the epoch as it will be once other trustees are in force. A copy that is taken in that
 /// moment can still be recovered.
 inline constexpr const char* kNextHandover = "next";

@@ -1,6 +1,7 @@
 #include "vault/access/case_access.h"
 
 #include <algorithm>
+#include <array>
 
 #include "crypto/aead.h"
 #include "vault/access/case_keys.h"
@@ -223,6 +224,24 @@ void rotate_case(Session& session, OpenCase& open, const Rotation& rotation) {
   sync_directory(old_path.parent_path());
   for (const auto& body : bodies_without_record) session.bodies().remove(body);
   forget_announced_shares(session);
+}
+
+bool rekey_case(Session& session, std::int64_t number) {
+  const auto& entry = *session.state().find_case(number);
+  const auto* grant = session.state().grant_of(entry, session.user_id());
+  if (grant == nullptr || grant->right < Right::kAdd) return false;
+  const auto object = case_name(number);
+  try {
+    auto open = open_case(session, number, Right::kAdd, "case-rekey", object);
+    rotate_case(session, open, {});
+  } catch (const Error& error) {
+    static constexpr std::array kWaiting = {Errc::kBusy,      Errc::kDamaged,           Errc::kNoSpace,
+                                            Errc::kDestroyed, Errc::kCustodiansRefused, Errc::kTooFewCustodians};
+    if (std::ranges::find(kWaiting, error.code()) == kWaiting.end()) throw;
+    return false;
+  }
+  session.record("case-rekey", object);
+  return true;
 }
 
 }  // namespace casevault

@@ -85,7 +85,8 @@ std::vector<UserKeys> keys_of_active_users(const CatalogState& state) {
   return keys;
 }
 
-void rotate_catalog(Session& session, const std::optional<User>& removed) {
+void rotate_catalog(Session& session, const std::optional<User>& removed,
+                    const std::function<void(Catalog::Update& update)>& change) {
   auto& keys = session.keys();
   auto role_keys = own_role_keys(session);
   NewEpoch next;
@@ -99,6 +100,7 @@ void rotate_catalog(Session& session, const std::optional<User>& removed) {
     auto target = session.catalog().copy_to(partial, next.key, next.epoch);
     Catalog::Update update(target);
     if (removed) append_removal(session, update, *removed);
+    if (change) change(update);
     append_epoch(session, update, !removed || removed->role != Role::kMember, role_keys, next);
     update.commit();
   }

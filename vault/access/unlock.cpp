@@ -135,7 +135,6 @@ void put_back_files(SessionParts& parts) {
     parts.log = AuditLog::open(parts.folder / "audit", header.vault_id, header.audit_key, parts.environment);
   }
   put_back(handover_path(parts.folder, state.epoch()), "handover", state.handover_hash(), kHandoverFileSize);
-  remove_file(parts.folder / "handover" / kNextHandover);
   for (const auto epoch : handover_epochs(parts.folder)) {
     if (epoch < state.epoch() && is_file_or_missing(handover_path(parts.folder, epoch)))
       remove_file(handover_path(parts.folder, epoch));  // left by a crash

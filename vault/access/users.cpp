@@ -118,24 +118,6 @@ void require_no_lost_cases(const Session& session, const std::string& name) {
       "let them first type: casevault case grant " + lost.substr(0, lost.find(',')) + " USER --right manage");
 }
 
-/// False where the caller cannot, or not now: the user is out all the same, and the case is re-keyed before anything is
-/// added to it.
-bool rekey_case(Session& session, std::int64_t number) {
-  const auto& entry = *session.state().find_case(number);
-  const auto* grant = session.state().grant_of(entry, session.user_id());
-  if (grant == nullptr || grant->right < Right::kAdd) return false;
-  const auto object = "C-" + std::to_string(number);
-  try {
-    auto open = open_case(session, number, Right::kAdd, "case-rekey", object);
-    rotate_case(session, open, {});
-  } catch (const Error& error) {
-    if (error.code() != Errc::kBusy && error.code() != Errc::kDamaged && error.code() != Errc::kNoSpace) throw;
-    return false;
-  }
-  session.record("case-rekey", object);
-  return true;
-}
-
 }  // namespace
 
 std::vector<std::int64_t> cases_managed_only_by(const Session& session, const std::string& name) {

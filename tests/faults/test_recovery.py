@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""Trustees: a vault under custody is destroyed everywhere and comes back from shares and a copy; and kill -9 in the
+"""Trustees: a vault under custody is destroyed everywhere and comes back from shares and a replica; and kill -9 in the
 middle of the commands that make and use shares.
 
-CASEVAULT_RECOVERY_KILLS: kills of each command (12 if not given).
+CASEVAULT_RECOVERY_KILLS: kills of each command (12 if not given). CASEVAULT_RECORDS: records of each case in the
+disaster (5 if not given).
 """
 import os
 import re
@@ -14,6 +15,7 @@ from harness import (DONE, NOT_ALLOWED, RANDOM, UNDER_STRACE, USAGE, WRONG_PASSP
                      strace, write)
 
 KILLS = number_from("CASEVAULT_RECOVERY_KILLS", 12)
+RECORDS = number_from("CASEVAULT_RECORDS", 5)
 PLACES = ("Georgia", "Iceland", "Portugal")
 PASSPHRASE = "umbrella Tatra 1956 quiet marble lemon"
 
@@ -47,11 +49,11 @@ class DisasterTest(FaultTest):
         office.ok("case", "new", "Fourth", user="boris")
         expected = {"C-1/E-1": "Они пришли ночью.\n".encode()}
         for case, user in (("C-1", "anna"), ("C-2", "anna"), ("C-3", "boris"), ("C-4", "boris")):
-            for number in range(5):
-                content = noise(RANDOM.choice((300, 5000, 70_000)))
-                path = write(os.path.join(office.root, "sources", f"{case}-{number}"), content)
-                for added in office.ok("--json", "add", case, path, user=user).objects():
-                    expected[added["object"]] = content
+            contents = [noise(RANDOM.choice((300, 5000, 70_000))) for _ in range(RECORDS)]
+            paths = [write(os.path.join(office.root, "sources", f"{case}-{number}"), content)
+                     for number, content in enumerate(contents)]
+            added = office.ok("--json", "add", case, *paths, user=user).objects()
+            expected.update({each["object"]: content for each, content in zip(added, contents)})
         office.ok("case", "revoke", "C-2", "boris", "--yes")
         office.check_clean()
         office.check_clean(user="boris")
@@ -60,8 +62,9 @@ class DisasterTest(FaultTest):
     def test_everything_is_gone(self):
         office = self.office
         expected = self.fill()
-        copy = os.path.join(self.root, "copy")
-        copy_tree(office.vault, copy)
+        copy = os.path.join(self.root, "replica")
+        os.mkdir(copy)
+        office.ok("replicate", copy)
         entries = len(office.ok("--json", "audit", "show").objects())
         self.assertEqual(office.order("destroy", 1, 2).status, DONE)
         for custodian in self.custodians:
@@ -69,7 +72,6 @@ class DisasterTest(FaultTest):
         shutil.rmtree(office.vault)
         shutil.rmtree(office.home)
         os.mkdir(office.home)
-        write(os.path.join(copy, "slots"), noise(65536))
 
         two = office.run("recovery", "combine", *sheets_in(self.sheets, 2, 5), "--from", copy, user="olga")
         self.assertEqual(two.status, USAGE, str(two))

@@ -257,6 +257,34 @@ class CustodyTest(FaultTest):
         for away in (1, 2, 3):
             self.opens_without(away, "status", user="vera")
 
+    def test_people_who_follow_while_one_is_away(self):
+        """Where the others are enough to seal a slot under, it hangs on these, and that is said."""
+        office = self.office
+        self.custodians.append(Custodian(self.root, "keeper4", "Norway"))
+        self.move(*self.custodians, threshold=2)
+        self.custodians[3].kill()
+        self.add_user("vera")
+        office.ok("status", user="vera")
+        self.custodians[3].start()
+        office.ok("status")
+        told = office.ok("--json", "custody", "status").objects()[-1]
+        self.assertEqual((told["users_waiting"], told["incomplete"]), ([], [{"custodian": "", "of": ["vera"]}]))
+        self.assertRegex(office.ok("custody", "status").said, "some of the custodians may have nothing of vera")
+        self.move(*self.custodians, threshold=2)
+        office.ok("status", user="vera")
+        self.assertEqual(self.incomplete(), {})
+
+    def test_a_machine_that_was_let_in_while_one_was_away(self):
+        office = self.office
+        new = {"HOME": office.fresh("new-machine")}
+        request = office.ok("custody", "enroll-device", "--name", "laptop", passphrase=False, env=new).text.strip()
+        self.custodians[1].kill()
+        self.assertRegex(office.ok("custody", "enroll-device", request).said, "keeper2 does not know the machine")
+        self.custodians[1].start()
+        self.assertNotIn("does not know", office.ok("custody", "enroll-device", request).said)
+        self.custodians[0].kill()
+        office.ok("list", "C-1", env=new)
+
     def test_killed_while_a_share_is_brought(self):
         """With kill -9 at each message to the custodians, and each write, after the unlocking itself: the case opens all
         the time, and in the end without any one of them."""

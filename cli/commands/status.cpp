@@ -9,6 +9,7 @@
 #include "vault/access/users.h"
 #include "vault/audit/log.h"
 #include "vault/custody/account.h"
+#include "vault/custody/incomplete.h"
 #include "vault/custody/shares.h"
 #include "vault/custody/witness.h"
 #include "vault/replica/recovery.h"
@@ -127,6 +128,10 @@ int run_status(Invocation& call) {
   facts.add("Replicas", replica_for_people(replica));
   facts.print(call.out());
   for (const std::string& warning : machine_warnings(session.place().string())) call.out().warning(warning);
+  for (const auto& incomplete : incomplete_deposits(session)) {
+    call.out().warning((incomplete.custodian.empty() ? "some of the custodians have" : incomplete.custodian + " has") +
+                       " no share of " + count_of(incomplete.of.size(), "key", "keys") + ": casevault custody status");
+  }
   if (replica && call.process().environment.now_ms() - replica->time_ms > kWeekMs) {
     call.out().warning("no replica was made for more than a week: what was added since is on this disk alone");
     call.out().next("casevault replicate TARGET");

@@ -8,6 +8,7 @@
 #include "vault/access/session_keys.h"
 #include "vault/access/trustees.h"
 #include "vault/audit/log.h"
+#include "vault/custody/incomplete.h"
 #include "vault/custody/shares.h"
 #include "vault/records/statement.h"
 #include "vault/storage/catalog.h"
@@ -203,6 +204,7 @@ void rotate_case(Session& session, OpenCase& open, const Rotation& rotation) {
   statement["title"] = to_hex(update.put_blob(seal_title(title, entry.id, key)));
   statement["grants"] = std::move(grants.list);
   put_share(statement, share);
+  announce_missed(update, share, entry.number, epoch);
   announce_forgotten_share(update, entry);
   update.append(statement, session.identity().signing);
   const auto head = target.head();

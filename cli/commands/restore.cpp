@@ -12,6 +12,7 @@
 #include "vault/access/case_access.h"
 #include "vault/records/export_folder.h"
 #include "vault/replica/known.h"
+#include "vault/replica/layout.h"
 #include "vault/verify.h"
 
 namespace casevault {
@@ -23,7 +24,13 @@ RestoreRequest request_of(Invocation& call) {
   RestoreRequest request{.source = call.argument(0), .older = call.has("older")};
   if (const auto text = call.value("snapshot")) {
     request.snapshot = parse_number(*text);
-    if (!request.snapshot) throw Error(Errc::kUsage, "--snapshot takes a number", help_hint(call.command()));
+    if (const auto name = std::string(kSnapshotFolder) + *text + ".json"; is_snapshot_name(name)) {
+      request.snapshot = number_in_name(name);
+      request.file = name;
+    }
+    if (!request.snapshot)
+      throw Error(Errc::kUsage, "--snapshot takes a number, or the name of a file in snapshots/ without .json",
+                  help_hint(call.command()));
   }
   return request;
 }
@@ -95,6 +102,8 @@ class Restoring {
   std::string with_what_is_left(const Error& error) const {
     auto hint = error.hint();
     const auto add = [&](const std::string& sentence) { hint += (hint.empty() ? "" : "; ") + sentence; };
+    if (!rebuilt_.namesakes.empty() && error.code() != Errc::kInterrupted) add(say_namesakes());
+    if (error.code() == Errc::kNoSpace && hint.empty()) add("free some space, or choose another disk with --vault DIR");
     if (!is_worth_keeping(place_)) {
       remove_rebuilding(place_);
       if (error.code() == Errc::kInterrupted) add("nothing was left behind; type it again");
@@ -103,6 +112,16 @@ class Restoring {
     add("the large files that were fetched are kept in " + place_.string() +
         ": type the command again and it goes on, or delete that folder");
     return hint;
+  }
+
+  /// Somebody may have added them: then another is the true one.
+  std::string say_namesakes() const {
+    std::string text = "there are others of that number: ";
+    for (const auto& name : rebuilt_.namesakes) {
+      const auto file = Path(name).stem().string();
+      text += (name == rebuilt_.namesakes.front() ? "" : ", ") + std::string("--snapshot ") + file;
+    }
+    return text;
   }
 
   int rebuild() {
@@ -126,7 +145,7 @@ class Restoring {
     return line + " --vault " + shell_word(folder_.string()) + " --user " + shell_word(call_.user());
   }
   std::string chosen_snapshot() const {
-    return (request_.snapshot ? " --snapshot " + std::to_string(*request_.snapshot) : std::string()) +
+    return (request_.snapshot ? " --snapshot " + *call_.value("snapshot") : std::string()) +
            (request_.older ? " --older" : "");
   }
 
@@ -150,6 +169,7 @@ class Restoring {
     std::string numbers;
     for (const auto number : rebuilt_.numbers) numbers += (numbers.empty() ? "" : ", ") + std::to_string(number);
     call_.out().hint("snapshots here: " + numbers);
+    if (!rebuilt_.namesakes.empty()) call_.out().hint(say_namesakes());
     const auto other = older_without_harm(rebuilt_, request_, place_, rclone_, environment_);
     if (!other) return;
     call_.out().hint("snapshot " + std::to_string(*other) + " needs nothing of what is named above: " +
@@ -379,7 +399,9 @@ Command restore_command() {
       .options = {{.name = "case",
                    .value = "CASE",
                    .help = "fetch the large files of this case only; repeated without it, the rest"},
-                  {.name = "snapshot", .value = "N", .help = "this one instead of the newest"},
+                  {.name = "snapshot",
+                   .value = "N",
+                   .help = "this one instead of the newest; of several, the name of its file"},
                   {.name = "older", .value = nullptr, .help = "an older one will do"},
                   {.name = "damaged",
                    .value = nullptr,

@@ -642,6 +642,20 @@ class ReplicaTest(FaultTest):
                 shutil.rmtree(office.check_restores())
         office.check_restores(None, "--snapshot", "1", "--older", expected=old)
 
+    def test_forged_namesakes(self):
+        """Of each number a forged snapshot with a longer log: the true one can still be named."""
+        office = self.office
+        office.replicate()
+        true = snapshots_in(office.replica)[0]
+        manifest = json.loads(read(os.path.join(office.replica, "snapshots", true)))
+        for harm in ({"log_size": 2**52}, {"time": manifest["time"] + 1}):
+            put_snapshot(office.replica, {**manifest, **harm})
+        write(os.path.join(office.replica, "snapshots", f"00000001-{'0' * 16}.json"), b"")
+        refused, _ = office.try_restore()
+        self.assertEqual(refused.status, DAMAGED, str(refused))
+        self.assertIn(f"--snapshot {true.removesuffix('.json')}", refused.said)
+        office.check_restores(None, "--snapshot", true.removesuffix(".json"))
+
     def test_strange_snapshots_do_not_use_up_keep(self):
         office = self.office
         office.replicate()
@@ -806,6 +820,8 @@ class ReplicaTest(FaultTest):
                 result = office.run("replicate", target)
                 self.assertEqual(result.status, NO_SPACE, str(result))
                 self.assertIn("no space left", result.said)
+                self.assertIn("this snapshot needs", result.said)
+                self.assertIn("hint", result.said)
                 disk.clear()
                 old = {k: v for k, v in office.pristine_expected[0].items()}
                 office.check_restores(target, expected=old)
@@ -815,6 +831,7 @@ class ReplicaTest(FaultTest):
             refused = office.run("replicate", target)
             self.assertEqual(refused.status, NOT_ALLOWED, str(refused))
             self.assertIn("read-only", refused.said)
+            self.assertIn("write-protected", refused.said)
         finally:
             subprocess.run(["umount", disk.folder], check=False)
 
@@ -829,8 +846,12 @@ class ReplicaTest(FaultTest):
             place = os.path.join(disk.folder, "office.vault")
             for free in (0, 500_000, 2_000_000, 4_000_000):
                 disk.leave(free)
-                self.assertEqual(office.try_restore(place=place)[0].status, NO_SPACE)
+                full = office.try_restore(place=place)[0]
+                self.assertEqual(full.status, NO_SPACE)
                 self.assertFalse(os.path.exists(place))
+                self.assertIn("hint", full.said)
+                is_named = f"are kept in {partial_of(place)}" in full.said
+                self.assertEqual(is_named, os.path.exists(partial_of(place)), str(full))
             disk.clear()
             office.check_restores(place=place)
         finally:

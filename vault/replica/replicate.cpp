@@ -105,10 +105,19 @@ class Replication {
   }
 
   Replicated run() {
+    try {
+      return replicate();
+    } catch (const Error& error) {
+      throw Error(error.code(), error.what(), hint_for(error));
+    }
+  }
+
+ private:
+  Replicated replicate() {
     const auto vault_lock = lock_vault();
     listing_ = store_.list();
     refuse_emptied();
-    const auto store_lock = request_.dry_run ? nullptr : lock_store();
+    const auto store_lock = request_.dry_run ? nullptr : store_.lock();
     if (store_lock) listing_ = store_.list();
     scratch_.emplace(session_.place());
     find_previous();
@@ -128,7 +137,6 @@ class Replication {
     return std::move(result_);
   }
 
- private:
   std::string objects() const { return "snapshot " + std::to_string(result_.number) + " to " + result_.label; }
   void log(const char* outcome) {
     const char* plain = request_.check ? "replicate-check" : "replicate";
@@ -143,13 +151,18 @@ class Replication {
     }
   }
 
-  std::shared_ptr<void> lock_store() {
-    try {
-      return store_.lock();
-    } catch (const Error& error) {
-      if (error.code() != Errc::kNotAllowed) throw;
-      throw Error(error.code(), error.what(),
-                  "is the stick write-protected, or does the folder belong to somebody else? Else name another place");
+  /// What to do about what ended it.
+  std::string hint_for(const Error& error) const {
+    if (!error.hint().empty()) return error.hint();
+    switch (error.code()) {
+      case Errc::kInterrupted:
+        return "type it again: it goes on where it ended";
+      case Errc::kNotAllowed:
+        return "is the stick write-protected, or does the folder belong to somebody else? Else name another place";
+      case Errc::kNoSpace:
+        return "make room there, or name a larger disk; then type it again: it goes on where it ended";
+      default:
+        return {};
     }
   }
 

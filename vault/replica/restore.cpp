@@ -47,14 +47,23 @@ void make_skeleton(const Path& folder) {
 
 // Which snapshot
 
-/// Of those with this number the one with the longest log: two machines may have made one at once.
-std::optional<StoredSnapshot> snapshot_of_number(ReplicaStore& store, const Sizes& listing, std::uint64_t number) {
+/// Of those with this number the one with the longest log: two machines may have made one at once. Who may add to a
+/// replica may add more of them.
+std::optional<StoredSnapshot> snapshot_of_number(ReplicaStore& store, const Sizes& listing, std::uint64_t number,
+                                                 const std::string& wanted) {
   std::optional<StoredSnapshot> best;
+  std::optional<Error> unreadable;
   for (const auto& name : snapshot_names(listing)) {
-    if (number_in_name(name) != number) continue;
-    auto found = read_snapshot(store, name);
-    if (!best || best->manifest.log.size < found.manifest.log.size) best = std::move(found);
+    if (number_in_name(name) != number || (!wanted.empty() && name != wanted)) continue;
+    try {
+      auto found = read_snapshot(store, name);
+      if (!best || best->manifest.log.size < found.manifest.log.size) best = std::move(found);
+    } catch (const Error& error) {
+      if (error.code() != Errc::kDamaged) throw;
+      unreadable = error;
+    }
   }
+  if (!best && unreadable) throw *unreadable;
   return best;
 }
 
@@ -105,7 +114,7 @@ StoredSnapshot choose_snapshot(ReplicaStore& store, const Sizes& listing, const 
   const auto newest = numbers.back();
   const auto wanted = request.snapshot.value_or(newest);
   try {
-    auto found = snapshot_of_number(store, listing, wanted);
+    auto found = snapshot_of_number(store, listing, wanted, request.file);
     if (!found)
       throw Error(Errc::kUsage, "there is no snapshot " + std::to_string(wanted) + " there", say_numbers(numbers));
     if (wanted < newest && !request.older) {
@@ -329,6 +338,10 @@ Rebuilt rebuild_vault(const RestoreRequest& request, const Path& folder, const R
   Rebuilt rebuilt;
   rebuilt.snapshot = choose_snapshot(*store, fetcher.listing(), request);
   rebuilt.numbers = numbers_of(fetcher.listing());
+  for (const auto& name : snapshot_names(fetcher.listing())) {
+    if (number_in_name(name) == rebuilt.snapshot->number && name != rebuilt.snapshot->name)
+      rebuilt.namesakes.push_back(name);
+  }
   const auto& manifest = rebuilt.snapshot->manifest;
   refuse_older(manifest.vault, "its snapshot " + std::to_string(manifest.number), manifest.log.size, environment,
                request.older);

@@ -17,12 +17,14 @@ struct RestoreRequest {
   std::optional<std::uint64_t> snapshot;  // its number; else the newest
   bool older = false;                     // an older one than is known of will do
   bool leave_bodies = false;              // large files are fetched later: fetch_bodies
+  std::string file;                       // which of that number: its name; empty: the one with the longest log
 };
 
 /// What was put together from a source.
 struct Rebuilt {
   std::optional<StoredSnapshot> snapshot;  // none where the source is a vault's folder
   std::vector<std::uint64_t> numbers;      // of all snapshots there
+  std::vector<std::string> namesakes;      // other snapshots of the same number: names
   SnapshotBodies bodies;                   // that belong to it
   std::uint64_t bytes = 0;                 // of everything
   std::vector<Finding> findings;           // what is missing or changed; empty: all of it is as it was written

@@ -15,10 +15,6 @@ inline constexpr const char* kAbsentMark = "absent";
 /// What then to do.
 inline constexpr const char* kFetchAbsent = "fetch it from the replica: casevault restore SOURCE --vault VAULT";
 
-/// In `handover/`: the file of the epoch as it will be once other trustees are in force. A copy that is taken in that
-/// moment can still be recovered.
-inline constexpr const char* kNextHandover = "next";
-
 /// Left by an interrupted change; means nothing.
 inline bool is_partial_file(std::string_view name) { return name.starts_with('.') && name.ends_with(".partial"); }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what casevault needs, builds it, shows its main job on a sample case in a temporary
-# folder, and then a raid, with three custodians that are processes of this computer.
+# folder, then a raid, with three custodians that are processes of this computer, and how all comes back.
 # For Debian 12 or newer, with nothing but apt; it can be run again at any time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -25,10 +25,14 @@ program=$PWD/build/release/casevault
 
 demo=$(mktemp -d "${TMPDIR:-/var/tmp}/casevault-quickstart.XXXXXX")
 custodians=()  # processes
-clean_up() {
+stop_custodians() {
   for process in "${custodians[@]}"; do
     kill "$process" 2>/dev/null && tail --pid="$process" -f /dev/null
   done
+  custodians=()
+}
+clean_up() {
+  stop_custodians
   rm -rf "$demo"
 }
 trap clean_up EXIT
@@ -56,8 +60,8 @@ head -c 18 /dev/urandom | base64 >boris.pass
 anna="casevault --vault office.vault --user anna --passphrase-file anna.pass"
 boris="casevault --vault office.vault --user boris --passphrase-file boris.pass"
 
-heading "4. A vault, and two people who share it"
-run "$anna init --organisation 'Legal Aid' --no-recovery"
+heading "4. A vault with five trustees, and two people who share it"
+run "$anna init --organisation 'Legal Aid' --trustees 3/5 --shares sheets"
 run "$boris user join boris"
 run "$anna --yes user approve boris"
 run "$anna user list"
@@ -106,6 +110,24 @@ run "$anna list C-1" || status=$?
 run "casevault --yes order issue unlock --card cards/card-1.txt --card cards/card-2.txt"
 run "$anna list C-1"
 
+heading "11. Everything is taken: two cards destroy the vault, then the machine and the custodians are gone"
+run "$anna replicate replica"
+run "casevault --yes order issue destroy --card cards/card-1.txt --card cards/card-2.txt --reason raid"
+status=0
+run "$anna list C-1" || status=$?
+((status == 19))  # destroyed
+rm -rf office.vault "$XDG_STATE_HOME"
+stop_custodians
+
+heading "12. Abroad: a replica and three of the five trustees bring it back for a new owner, olga"
+head -c 18 /dev/urandom | base64 >olga.pass
+olga="casevault --vault office-abroad.vault --user olga --passphrase-file olga.pass"
+run "casevault recovery check sheets/trustee-2.txt"
+run "$olga recovery combine sheets/trustee-1.txt sheets/trustee-2.txt sheets/trustee-4.txt --from replica"
+run "$olga list C-1"
+run "$olga cat $testimony"
+run "$olga audit verify"
+
 cat <<END
 
 === Done. The sample case is deleted again.
@@ -115,6 +137,7 @@ Installing it:   sudo cmake --install build/release       (with man page and com
 All commands:    $program help
 
 To begin for real, choose a folder for the vault, then:
-  $program --vault FOLDER init --organisation 'YOUR OFFICE' --no-recovery
-It asks for a passphrase. Nobody can open the vault without one, not even we: write it down and keep it elsewhere.
+  $program --vault FOLDER init --organisation 'YOUR OFFICE' --trustees 3/5 --shares SHEETS
+It asks for a passphrase, and makes five sheets for five people whom you trust: any three of them and a copy of the vault
+bring it back. Nobody else can, not even we.
 END

@@ -14,7 +14,7 @@
 namespace casevault {
 namespace {
 
-constexpr std::size_t kMaxAnswer = 256;  // bytes
+constexpr std::size_t kMaxAnswer = 1024;  // bytes
 
 /// Echo is off while this exists; what was typed ahead is thrown away, and the keys that would stop the program with
 /// echo off are too.
@@ -75,8 +75,8 @@ SecretBytes Terminal::read_line(std::size_t max_bytes) {
   }
 }
 
-std::string Terminal::ask(std::string_view question) {
-  tcflush(descriptor_, TCIFLUSH);  // nothing typed ahead may answer
+std::string Terminal::ask(std::string_view question, TypedAhead typed_ahead) {
+  if (typed_ahead == TypedAhead::kDropped) tcflush(descriptor_, TCIFLUSH);
   show(question);
   const SecretBytes line = read_line(kMaxAnswer);
   return std::string(as_text(line.expose_secret()));

@@ -19,8 +19,10 @@ class Terminal {
 
   /// Shows `text` as it is.
   void show(std::string_view text);
-  /// A line typed as an answer, without the newline. @throws Error{kInterrupted}
-  std::string ask(std::string_view question);
+  /// A line typed as an answer, without the newline; by default what was typed before the question is thrown away.
+  /// @throws Error{kInterrupted}
+  enum class TypedAhead { kDropped, kTaken };
+  std::string ask(std::string_view question, TypedAhead typed_ahead = TypedAhead::kDropped);
   /// The same without echo, into guarded memory. The terminal's settings are put back whatever happens.
   SecretBytes ask_secret(std::string_view question);
 

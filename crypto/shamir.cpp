@@ -85,7 +85,21 @@ std::vector<PublicScalar> weights_at(std::span<const std::uint32_t> indices, std
   return weights;
 }
 
-// What the share at `place` would be, or the secret at 0; the identity is possible.
+// What the share at `place` would be, or the secret at 0; zero is possible.
+Scalar value_from(std::span<const ScalarShare> shares, std::uint32_t place) {
+  std::vector<std::uint32_t> indices;
+  for (const ScalarShare& share : shares) indices.push_back(share.index);
+  const auto weights = weights_at(indices, place);
+  Scalar sum = Scalar::zero();
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    Scalar term = shares[i].value.clone();
+    multiply_by(term.expose_secret_for_writing(), weights[i]);
+    add_to(sum.expose_secret_for_writing(), term.expose_secret());
+  }
+  return sum;
+}
+
+// The same; the identity is possible.
 Element value_in_exponent(std::span<const ElementShare> shares, std::uint32_t place) {
   std::vector<std::uint32_t> indices;
   for (const auto& share : shares) indices.push_back(share.index);
@@ -111,17 +125,11 @@ DealtScalar deal_scalar(const Scalar& secret, unsigned threshold, unsigned count
   return dealt;
 }
 
-Scalar interpolate(std::span<const ScalarShare> shares) {
-  std::vector<std::uint32_t> indices;
-  for (const ScalarShare& share : shares) indices.push_back(share.index);
-  const auto weights = weights_at(indices, 0);
-  Scalar sum = Scalar::zero();
-  for (std::size_t i = 0; i < shares.size(); ++i) {
-    Scalar term = shares[i].value.clone();
-    multiply_by(term.expose_secret_for_writing(), weights[i]);
-    add_to(sum.expose_secret_for_writing(), term.expose_secret());
-  }
-  return sum;
+Scalar interpolate(std::span<const ScalarShare> shares) { return value_from(shares, 0); }
+
+Scalar share_at(std::span<const ScalarShare> shares, std::uint32_t index) {
+  check_indices(std::span(&index, 1));
+  return value_from(shares, index);
 }
 
 Element interpolate_in_exponent(std::span<const ElementShare> shares) {

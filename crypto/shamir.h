@@ -39,6 +39,9 @@ DealtScalar deal_scalar(const Scalar& secret, unsigned threshold, unsigned count
 /// 1 … kMaxShares.
 Scalar interpolate(std::span<const ScalarShare> shares);
 
+/// The share of `index` in the deal that the others are of. As little checked, and thrown, as by `interpolate`.
+Scalar share_at(std::span<const ScalarShare> shares, std::uint32_t index);
+
 /// The same for elements that one element became under each share: what one multiplication with the secret would have
 /// given. @throws Error{kDamaged} for the same, and when an element is none
 /// or the result is the identity, which somebody must have made so.

@@ -287,18 +287,40 @@ bool digest_holds(const SecretBytes& digest_share, const SecretBytes& secret) {
   return equal_constant_time(ByteView(mac.value).first(kDigestSize), bytes.first(kDigestSize));
 }
 
+/// nullopt where the digest shows that the points do not belong together; one point alone has none.
+std::optional<SecretBytes> secret_of(std::span<const Point> points) {
+  if (points.size() == 1) return SecretBytes::copy_of(points.front().y->expose_secret());
+  auto secret = interpolate(points, static_cast<std::uint8_t>(kSecretIndex));
+  if (!digest_holds(interpolate(points, static_cast<std::uint8_t>(kDigestIndex)), secret)) return std::nullopt;
+  return secret;
+}
+
+/// Of more points than are needed, those that are off the polynomial through `used`, as numbers that people see.
+std::string strangers(std::span<const Point> points, std::span<const Point> used) {
+  std::string numbers;
+  for (const auto& point : points) {
+    if (equal_constant_time(interpolate(used, point.x).expose_secret(), point.y->expose_secret())) continue;
+    numbers += (numbers.empty() ? "" : ", ") + std::to_string(point.x + 1);
+  }
+  return numbers;
+}
+
 /// @pre at least `threshold` points with distinct x
 SecretBytes recover(std::span<const Point> points, unsigned threshold) {
-  const auto used = points.first(threshold);
-  auto secret = threshold == 1 ? SecretBytes::copy_of(used.front().y->expose_secret())
-                               : interpolate(used, static_cast<std::uint8_t>(kSecretIndex));
-  const bool sound = threshold == 1 || digest_holds(interpolate(used, static_cast<std::uint8_t>(kDigestIndex)), secret);
-  if (!sound) fail("these shares do not belong together, though they say so: one of them was forged");
-  for (const auto& point : points.subspan(threshold)) {
-    if (!equal_constant_time(interpolate(used, point.x).expose_secret(), point.y->expose_secret()))
-      fail("these shares do not belong together, though they say so: one of them was forged");
-  }
-  return secret;
+  std::vector<bool> choice(points.size(), false);
+  std::fill_n(choice.begin(), threshold, true);
+  do {
+    std::vector<Point> used;
+    for (std::size_t i = 0; i < points.size(); ++i) {
+      if (choice[i]) used.push_back(points[i]);
+    }
+    auto secret = secret_of(used);
+    if (!secret) continue;
+    if (const auto others = strangers(points, used); !others.empty())
+      fail("share " + others + " does not belong to the others, though it says so: it was forged; leave it out");
+    return std::move(*secret);
+  } while (std::prev_permutation(choice.begin(), choice.end()));  // at most 12,870 choices of 16
+  fail("these shares do not belong together, though they say so: one of them was forged");
 }
 
 // --- Encryption: a Feistel network of four rounds of PBKDF2-HMAC-SHA-256 ---

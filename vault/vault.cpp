@@ -103,9 +103,14 @@ nlohmann::json foundation(const UserKeys& owner, const VaultId& vault, const Sig
   return statement;
 }
 
+struct MadeVault {
+  SlotKey slot_key;
+  std::optional<NewRecoverySet> trustees;
+};
+
 /// A whole vault in a folder that is there and empty. Without a passphrase it opens by the key that is returned.
-SlotKey make_vault(const Path& place, const NewVault& choices, const SecretBytes* passphrase,
-                   const NewRecoverySet* trustees, const Environment& environment) {
+MadeVault make_vault(const Path& place, const NewVault& choices, const SecretBytes* passphrase,
+                     const Environment& environment) {
   for (const auto* name : {"cases", "bodies", "handover", "audit"}) make_directory(place / name);
 
   const auto root = SigningKey::random();
@@ -129,8 +134,13 @@ SlotKey make_vault(const Path& place, const NewVault& choices, const SecretBytes
   slots.write(slot_index, seal_slot(header, slot_key,
                                     {identity.id, 1, identity.signing.seed().clone(), identity.box.secret_key.clone(),
                                      root.verify_key(), 1, catalog_key.clone()}));
+  std::optional<NewRecoverySet> trustees;
   std::optional<UserKeys> together;
-  if (trustees != nullptr) together = public_half(trustees->identity, "trustees");
+  if (choices.trustees) {
+    trustees = make_recovery_set(choices.trustees->threshold, choices.trustees->count, header.vault_id,
+                                 root.verify_key(), nullptr);
+    together = public_half(trustees->identity, "trustees");
+  }
   const auto handover = encode_handover(header.vault_id, catalog_key, 1, identity, {owner}, Handing::kWhole, together);
   replace_file(handover_path(place, 1), handover);
 
@@ -151,10 +161,10 @@ SlotKey make_vault(const Path& place, const NewVault& choices, const SecretBytes
   organisation.push_back(OrganisationKeys::random());
   put_organisation_keys(update, common_fields("organisation", owner, environment.now_ms()), organisation,
                         identity.signing);
-  if (trustees != nullptr) {
+  if (trustees) {
     const Author author{identity.signing,
                         [&](std::string_view kind) { return common_fields(kind, owner, environment.now_ms()); }};
-    append_recovery_set(update, author, *trustees, sha256(handover));
+    append_recovery_set(update, author, *trustees);
     append_recovery_keys(update, author, role_keys, organisation);
   }
   update.commit();
@@ -164,7 +174,7 @@ SlotKey make_vault(const Path& place, const NewVault& choices, const SecretBytes
   log.append({"init", "", "done"}, &identity, &state);
   catalog.set_log_head(log.head());
   sync_directory(place);
-  return slot_key.clone();
+  return {slot_key.clone(), std::move(trustees)};
 }
 
 }  // namespace
@@ -178,9 +188,7 @@ void Vault::create(const Path& folder, const NewVault& choices, const SecretByte
   const auto target = std::filesystem::absolute(folder).lexically_normal();
   const auto parent = (target.has_filename() ? target : target.parent_path()).parent_path();
   Scaffold scaffold(parent / ("." + to_hex(random_array<8>()) + ".partial"));
-  std::optional<NewRecoverySet> trustees;
-  if (choices.trustees) trustees = make_recovery_set(choices.trustees->threshold, choices.trustees->count, nullptr);
-  make_vault(scaffold.folder(), choices, &passphrase, trustees ? &*trustees : nullptr, environment);
+  const auto trustees = make_vault(scaffold.folder(), choices, &passphrase, environment).trustees;
   make_spare(scaffold.folder() / kSpare, choices, environment);
   sync_directory(scaffold.folder());
   if (trustees) {
@@ -199,7 +207,7 @@ void Vault::create(const Path& folder, const NewVault& choices, const SecretByte
 
 SlotKey make_spare(const Path& place, const NewVault& choices, const Environment& environment) {
   make_directory(place);
-  return make_vault(place, {choices.organisation, choices.user}, nullptr, nullptr, environment);
+  return make_vault(place, {choices.organisation, choices.user, std::nullopt}, nullptr, environment).slot_key;
 }
 
 Vault::Vault(Path folder, Environment environment, Header header)
@@ -237,6 +245,7 @@ Session Vault::unlock(SlotAccess& access) {
   const auto alarm = std::move(parts->alarm);
   Session session(std::move(parts));
   follow_custody(session, access, alarm ? &*alarm : nullptr);
+  cover_own_cases(session);
   return session;
 }
 

@@ -101,6 +101,19 @@ std::vector<std::string> names_of(const std::vector<std::int64_t>& cases) {
   return names;
 }
 
+void report_incomplete(Invocation& call, const Incomplete& incomplete) {
+  const auto of = joined(incomplete.of);
+  if (incomplete.custodian.empty()) {
+    call.out().warning("some of the custodians may have nothing of " + of +
+                       ", and no passphrase tells: it is mended when custody moves, casevault help custody enroll");
+    return;
+  }
+  call.out().warning(incomplete.custodian + " has no share of " + of +
+                     ", so that one custodian fewer may fail; it is brought there by itself when an owner, or who "
+                     "manages the case, next unlocks and " +
+                     incomplete.custodian + " answers");
+}
+
 void report_progress(Invocation& call, const CustodyProgress& progress) {
   if (!progress.users_waiting.empty())
     call.out().note("each of them follows when they next unlock, best today: " + joined(progress.users_waiting));
@@ -108,6 +121,7 @@ void report_progress(Invocation& call, const CustodyProgress& progress) {
     call.out().note("re-keyed when somebody who may add to them next does: " +
                     joined(names_of(progress.cases_waiting)));
   }
+  for (const auto& incomplete : progress.incomplete) report_incomplete(call, incomplete);
   for (const auto& waiting : progress.to_forget) {
     call.out().note("to be deleted at " + joined(waiting.custodians) +
                     " when an owner next unlocks and reaches all of them, what they kept of: " + joined(waiting.of));
@@ -117,6 +131,12 @@ void report_progress(Invocation& call, const CustodyProgress& progress) {
 nlohmann::ordered_json to_json(const std::vector<StillToForget>& waiting) {
   auto list = nlohmann::ordered_json::array();
   for (const auto& some : waiting) list.push_back({{"custodians", some.custodians}, {"of", some.of}});
+  return list;
+}
+
+nlohmann::ordered_json to_json(const std::vector<Incomplete>& incomplete) {
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& some : incomplete) list.push_back({{"custodian", some.custodian}, {"of", some.of}});
   return list;
 }
 
@@ -193,6 +213,7 @@ int run_status(Invocation& call) {
                        {"device", account.device},
                        {"users_waiting", account.progress.users_waiting},
                        {"cases_waiting", names_of(account.progress.cases_waiting)},
+                       {"incomplete", to_json(account.progress.incomplete)},
                        {"to_forget", to_json(account.progress.to_forget)}});
     return 0;
   }

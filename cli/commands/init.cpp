@@ -30,7 +30,7 @@ std::optional<TrusteePlan> recovery_choice(Invocation& call) {
       Errc::kUsage,
       "say how the vault is brought back when the machine and all passphrases are gone: by people whom you trust, "
       "each with a sheet of words, or not at all",
-      "add --trustees 3/5 --shares DIR (any three of five people together), or --no-recovery");
+      "add --trustees 3/5 --shares sheets (any three of five people together), or --no-recovery");
 }
 
 int run_init(Invocation& call) {
@@ -57,7 +57,7 @@ int run_init(Invocation& call) {
   } else {
     call.out().warning(
         "there is no recovery: when every owner has forgotten the passphrase, everything in this vault is lost");
-    call.out().hint("casevault recovery renew --trustees 3/5 --shares DIR");
+    call.out().hint("casevault recovery renew --trustees 3/5 --shares sheets");
   }
   call.out().warning(
       "there is no custody: whoever has this disk and one passphrase can read what its user may read; "

@@ -3,6 +3,7 @@
 #include "cli/guarded.h"
 #include "cli/json.h"
 #include "cli/passphrase.h"
+#include "vault/custody/device.h"
 #include "vault/raid/holders.h"
 #include "vault/raid/wipe.h"
 #include "vault/vault.h"
@@ -93,7 +94,20 @@ bool forget(Invocation& call, const DestroyReceipt& last) {
   }
 }
 
+/// Before it is asked: the key is one for all copies of a vault.
+void warn_of_machine_key(Invocation& call, const std::string& folder) {
+  const auto& environment = call.process().environment;
+  const auto vault = vault_in(call, folder);
+  std::error_code error;
+  if (!vault || environment.state_folder.empty() || !std::filesystem::exists(device_file(environment, *vault), error))
+    return;
+  call.out().warning(
+      "this machine's key at the custodians goes with it: another copy of the vault here, too, opens only after "
+      "casevault custody enroll-device");
+}
+
 int destroy(Invocation& call, const std::string& folder) {
+  warn_of_machine_key(call, folder);
   confirm(call, "Destroy the vault " + folder + " on this machine, for ever?", "nothing was destroyed");
   bool keys_destroyed = false;
   lock_guards(call, folder, true);

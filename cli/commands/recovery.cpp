@@ -37,39 +37,124 @@ std::string joined(const std::vector<std::string>& words) {
 /// --- Shares as people give them ---
 
 SecretBytes read_words(Invocation& call, const std::string& name) {
+  if (name.ends_with(".html"))
+    throw Error(Errc::kUsage, name + " is the page for printing",
+                "name the text file beside it, trustee-N.txt, or type the words: leave the names out");
+  if (std::filesystem::is_directory(name))
+    throw Error(Errc::kUsage, name + " is a folder: name the sheets in it", "ls " + shell_word(name));
   auto content = read_text_input(
-      name, {kMaxSheetFile, "this is longer than a trustee's share", "name the file trustee-N.txt, or type the words"},
+      name, {kMaxSheetFile, "this is longer than a trustee's sheet", "name the file trustee-N.txt, or type the words"},
       call.process().environment);
   auto words = words_in_sheet(content);
   wipe(content);
   return words;
 }
 
-SecretBytes ask_words(Terminal& terminal, std::size_t number) {
-  auto typed = terminal.ask("Words of share " + std::to_string(number) + " (nothing: that was all): ");
-  auto words = SecretBytes::copy_of(as_bytes(typed));
-  wipe(std::as_writable_bytes(std::span(typed)));
-  return words;
+/// The words of one sheet as they are typed: on one line or several, numbered or not.
+class TypedWords {
+ public:
+  TypedWords() = default;
+  TypedWords(const TypedWords&) = delete;
+  TypedWords& operator=(const TypedWords&) = delete;
+  ~TypedWords() {
+    for (auto& word : words_) wipe_text(word);
+  }
+
+  /// Lines until there are all words of a sheet, or an empty one.
+  void ask(Terminal& terminal, const std::string& question) {
+    terminal.show(question);
+    while (words_.size() < kSlip39Words256) {
+      const auto before = words_.size();
+      take(terminal.ask(std::to_string(kSlip39Words256 - before) + " to go: ", Terminal::TypedAhead::kTaken));
+      if (words_.size() == before) return;
+    }
+  }
+
+  /// "16 academic": that word instead. False when nothing was typed.
+  bool correct(Terminal& terminal) {
+    auto line = terminal.ask(
+        "To correct one word type its number and the word, as: 16 academic (nothing: begin this sheet again): ");
+    const auto number = parse_number(line.substr(0, line.find(' ')));
+    const auto behind = std::min(line.find(' '), line.size());
+    if (number && *number >= 1 && *number <= words_.size() && behind + 1 < line.size()) {
+      wipe_text(words_[*number - 1]);
+      words_[*number - 1] = line.substr(behind + 1);
+    }
+    const bool typed = !line.empty();
+    wipe_text(line);
+    return typed;
+  }
+
+  bool empty() const { return words_.empty(); }
+  SecretBytes joined() const {
+    std::string text;
+    text.reserve(words_.size() * kMaxWord);
+    for (const auto& word : words_) text += word + " ";
+    auto words = SecretBytes::copy_of(as_bytes(text));
+    wipe_text(text);
+    return words;
+  }
+
+ private:
+  static constexpr std::size_t kMaxWord = 32;
+
+  static void wipe_text(std::string& text) { wipe(std::as_writable_bytes(std::span(text))); }
+  static bool is_separator(char c) {
+    return std::string_view(" \t\r,;:.)0123456789").find(c) != std::string_view::npos;
+  }
+
+  void take(std::string line) {
+    std::string word;
+    for (const char c : line) {
+      if (!is_separator(c)) {
+        word += c;
+      } else if (!word.empty()) {
+        words_.push_back(std::exchange(word, {}));
+      }
+    }
+    if (!word.empty()) words_.push_back(std::move(word));
+    wipe_text(line);
+  }
+
+  std::vector<std::string> words_;
+};
+
+/// One sheet, asked for until it is right. nullopt when nothing is typed.
+std::optional<Slip39Share> ask_share(Terminal& terminal, std::size_t number) {
+  for (;;) {
+    TypedWords typed;
+    typed.ask(terminal, "Sheet " + std::to_string(number) + ": its " + std::to_string(kSlip39Words256) +
+                            " words, down the columns, on one line or several (nothing: that was all):\n");
+    if (typed.empty()) return std::nullopt;
+    do {
+      try {
+        return Slip39Share::parse(typed.joined());
+      } catch (const Error& error) {
+        terminal.show(std::string("That was not right: ") + error.what() + ".\n");
+      }
+    } while (typed.correct(terminal));
+  }
 }
 
-/// Until there are enough, or nothing is typed; a share that is not right is explained and asked for again.
+/// Until there are enough, or nothing is typed.
 std::vector<Slip39Share> ask_shares(Invocation& call) {
   auto terminal = Terminal::open(call.process().terminal, call.process().environment.interrupted);
   if (!terminal)
-    throw Error(Errc::kUsage, "no shares were given, and there is no terminal to ask for them",
+    throw Error(Errc::kUsage, "no sheets were given, and there is no terminal to ask for their words",
                 "name the files: casevault recovery check trustee-1.txt trustee-2.txt");
   std::vector<Slip39Share> shares;
   while (shares.empty() || slip39_missing(shares)) {
-    const auto words = ask_words(*terminal, shares.size() + 1);
-    if (words.empty()) break;
+    auto share = ask_share(*terminal, shares.size() + 1);
+    if (!share) break;
+    shares.push_back(std::move(*share));
     try {
-      shares.push_back(Slip39Share::parse(words));
       slip39_missing(shares);
     } catch (const Error& error) {
-      if (error.code() == Errc::kUsage) shares.pop_back();
+      shares.pop_back();
       terminal->show(std::string("That was not right: ") + error.what() + ".\n");
     }
   }
+  terminal->show("What was typed stays in this window: close it afterwards.\n");
   return shares;
 }
 
@@ -104,7 +189,7 @@ GivenShares check_each(Invocation& call) {
   if (call.positional().empty()) {
     given.sound = ask_shares(call);
     for (std::size_t i = 0; i < given.sound.size(); ++i) {
-      report_share(call, "typed share " + std::to_string(i + 1), given.sound[i]);
+      report_share(call, "typed sheet " + std::to_string(i + 1), given.sound[i]);
     }
     return given;
   }
@@ -177,14 +262,16 @@ int run_check(Invocation& call) {
   if (given.sound.empty()) throw Error(Errc::kUsage, "no share was given", help_hint(call.command()));
   const auto set = share_set(given.sound);
   if (set.missing > 0) return report_too_few(call, set);
-  const auto trustees = combine_shares(given.sound);
-  const bool opens = vault && opens_for_trustees(vault->folder(), vault->header().vault_id, trustees);
+  const auto seed = combine_shares(given.sound);
+  std::optional<Identity> trustees;
+  if (vault) trustees = recovery_identity(seed, vault->header().vault_id, vault->header().root_key);
+  const bool opens = vault && opens_for_trustees(vault->folder(), vault->header().vault_id, *trustees);
   if (call.json()) {
     call.out().object({{"set", set.name},
                        {"missing", 0},
                        {"compared", vault.has_value()},
                        {"opens", opens},
-                       {"key", to_hex(trustees.box.public_key.bytes)}});
+                       {"key", trustees ? to_hex(trustees->box.public_key.bytes) : ""}});
   } else if (!vault) {
     call.out().line("they fit together; not compared with a vault: name one with --vault DIR");
   } else if (opens) {
@@ -196,7 +283,7 @@ int run_check(Invocation& call) {
                 "these shares fit together, but are not the ones in force of the vault in " + vault->folder().string(),
                 "compare the set's name with: casevault status");
   if (call.has("note")) {
-    note_in_vault(call, set, trustees);
+    note_in_vault(call, set, *trustees);
   } else if (vault) {
     call.out().next("to have it noted as a rehearsal: the same with --note, which asks for your passphrase");
   }
@@ -205,42 +292,107 @@ int run_check(Invocation& call) {
 
 /// --- recovery renew, shred ---
 
+/// "C-3 (boris), C-5 (boris, vera)"
+std::string cases_and_users(const std::vector<UncoveredCase>& cases) {
+  std::string text;
+  for (const auto& uncovered : cases) {
+    text += (text.empty() ? "" : ", ") + case_name(uncovered.number) + " (" +
+            (uncovered.who_can.empty() ? "nobody may add to it" : joined(uncovered.who_can)) + ")";
+  }
+  return text;
+}
+
+void confirm_renewal(Invocation& call, const Session& session) {
+  const auto others = cases_of_others(session, false);
+  if (others.empty() || !session.state().recovery()) return;
+  confirm(call,
+          "You may not add to " + cases_and_users(others) +
+              ": the new sheets open that only after the user named there unlocked the vault, and until then only the "
+              "sheets of before do. Make new ones now?",
+          "the sheets of before stay in force");
+}
+
 int run_renew(Invocation& call) {
   const auto plan = trustee_plan(call);
   OpenVault vault(call);
+  confirm_renewal(call, vault.session());
   const auto observer = [&](const std::string& step) { call.out().note(step); };
   const auto result = renew_recovery(vault.session(), plan, observer);
   report_sheets(call, result.sheets, plan);
   if (call.json()) {
-    call.out().object({{"set", result.set}, {"covered", result.covered}, {"waiting", result.waiting}});
+    std::vector<std::int64_t> waiting;
+    for (const auto& uncovered : result.waiting) waiting.push_back(uncovered.number);
+    call.out().object({{"set", result.set}, {"covered", result.covered}, {"waiting", waiting}});
   } else {
     call.out().line("in force: the set \"" + result.set + "\", any " + std::to_string(plan.threshold) + " of " +
                     std::to_string(plan.count));
   }
   if (!result.waiting.empty()) {
-    call.out().warning("these shares do not open yet: " + case_names(result.waiting) +
-                       "; that changes when somebody next adds to them");
+    call.out().warning(
+        "these sheets do not open yet: " + cases_and_users(result.waiting) +
+        "; that changes when the user named there next unlocks the vault" +
+        (result.replaced ? ". Keep the sheets of before until casevault status says nothing of it" : ""));
+  } else if (result.replaced) {
+    call.out().warning(
+        "copies of the vault from before now still open with the sheets of before: collect and burn them");
   }
-  call.out().warning("copies of the vault from before now still open with the shares of before: collect and burn them");
+  call.out().next("now a copy that these sheets open: casevault replicate TARGET");
   return 0;
 }
 
 int run_shred(Invocation& call) {
   const Path folder = call.argument(0);
-  confirm(call, "Overwrite and delete the trustees' shares in " + folder.string() + "?",
-          "the shares stay where they are");
+  confirm(call, "Are all sheets in " + folder.string() + " printed and checked? They are overwritten and deleted.",
+          "the sheets stay where they are");
   const auto shredded = shred_sheets(folder);
   if (call.json()) {
     call.out().object({{"shredded", shredded.files}, {"left", shredded.left}});
   } else {
     call.out().line("overwrote and deleted " + count_of(shredded.files, "file", "files"));
   }
-  if (!shredded.left.empty()) call.out().warning("not a trustee's share, so it stays: " + joined(shredded.left));
+  if (!shredded.left.empty()) call.out().warning("not a trustee's sheet, so it stays: " + joined(shredded.left));
   call.out().warning("a disk may keep what was overwritten, and printers keep what they printed");
   return 0;
 }
 
 /// --- recovery combine ---
+
+std::vector<std::int64_t> lost_numbers(const CombineResult& result) {
+  std::vector<std::int64_t> numbers;
+  for (const auto& lost : result.lost) numbers.push_back(lost.number);
+  return numbers;
+}
+
+void report_lost(Invocation& call, const CombineRequest& request, const CombineResult& result) {
+  if (result.lost.empty()) return;
+  call.out().warning("not recovered, because these sheets do not open it in this copy or it is damaged there: " +
+                     case_names(lost_numbers(result)) + "; keep this copy");
+  for (const auto& lost : result.lost) {
+    if (lost.who_could.empty()) continue;
+    call.out().warning(case_name(lost.number) + ": in the copy it opens for " + joined(lost.who_could) +
+                       ", who may still know the passphrase");
+    call.out().hint("casevault restore " + shell_word(request.source.source) + " --vault " +
+                    shell_word(request.folder.string() + ".before") + " --user " + shell_word(lost.who_could.front()) +
+                    "; then export the case from there and add it here");
+  }
+}
+
+/// What is to be done now, in that order.
+void advise_after_combining(Invocation& call, const CombineResult& result) {
+  for (const auto& warning : result.warnings) call.out().warning(warning);
+  call.out().warning("compare the fingerprint with the trustees' papers; if it is another, this is another vault");
+  call.out().warning(
+      "what was added after the copy was made is not in it; passphrases and sheets of before still open "
+      "that copy and older ones");
+  call.out().warning("the sheets were put together on this machine: make new ones");
+  call.out().hint("casevault recovery renew --trustees " + std::to_string(result.threshold) + "/" +
+                  std::to_string(result.count) + " --shares sheets");
+  if (result.was_under_custody)
+    call.out().warning("custody has ended: casevault custody enroll, with custodians who are invited anew");
+  call.out().next(
+      "then let colleagues in again, at this machine: casevault user join NAME; and make a new copy: casevault "
+      "replicate TARGET");
+}
 
 void report_combined(Invocation& call, const CombineRequest& request, const CombineResult& result) {
   if (call.json()) {
@@ -249,7 +401,7 @@ void report_combined(Invocation& call, const CombineRequest& request, const Comb
                        {"organisation", result.organisation},
                        {"fingerprint", result.fingerprint},
                        {"cases", result.cases},
-                       {"lost", result.lost},
+                       {"lost", lost_numbers(result)},
                        {"put_out", result.put_out},
                        {"copy_ends", iso_time(result.newest_ms)},
                        {"records", result.verification.versions_checked},
@@ -278,22 +430,25 @@ int run_combine(Invocation& call) {
     if (!source.snapshot) throw Error(Errc::kUsage, "--snapshot takes a number", help_hint(call.command()));
   }
   const CombineRequest request{std::move(source), rclone_settings(call.process()), call.vault_folder(), call.user()};
-  check_combine(request);
-  const auto trustees = combine_shares(read_all(call));
+  check_combine(request, call.process().environment);
+  const auto seed = combine_shares(read_all(call));
   const SecretBytes passphrase =
       new_passphrase(call, "passphrase-file", "New passphrase of " + request.user, {request.user});
-  const auto observer = [&](const std::string& step) { call.out().note(step); };
-  const auto result = combine_vault(request, trustees, passphrase, call.process().environment, observer);
+  std::string doing;
+  const auto observer = [&](const std::string& step) {
+    call.out().end_progress();
+    call.out().note(step);
+    doing = step;
+  };
+  const auto result =
+      combine_vault(request, seed, passphrase, call.process().environment, observer,
+                    [&](std::uint64_t done, std::uint64_t total) { call.out().progress(doing, done, total); });
+  call.out().end_progress();
   report_combined(call, request, result);
   if (!result.verification.clean()) print_findings(call, result.verification.findings);
-  call.out().warning("compare the fingerprint with the trustees' papers; if it is another, this is another vault");
-  if (!result.lost.empty())
-    call.out().warning("the trustees' shares do not open, in this copy: " + case_names(result.lost));
-  if (result.was_under_custody)
-    call.out().warning("custody has ended: casevault custody enroll, with custodians who are invited anew");
-  call.out().warning("the shares were put together on this machine: make new ones");
-  call.out().next("casevault recovery renew --trustees K/N --shares DIR; then let colleagues in: casevault user join");
-  if (!result.verification.clean()) return static_cast<int>(Errc::kDamaged);
+  report_lost(call, request, result);
+  advise_after_combining(call, result);
+  if (!result.verification.clean() || result.was_rolled_back) return static_cast<int>(Errc::kDamaged);
   return static_cast<int>(result.lost.empty() ? Errc{} : Errc::kPartial);
 }
 
@@ -329,7 +484,9 @@ std::vector<Command> recovery_commands() {
            "passphrase. No passphrase of before and no custodian is needed. Everybody of before is out of it, custody\n"
            "is ended, and all keys are new; the audit log goes on. Everything is read and checked before it appears.\n"
            "With too few shares nothing happens (exit status 2); with shares that do not open this copy neither (12).\n"
-           "Exit status 3: some cases were never sealed to these trustees, and are named.",
+           "Of a damaged copy comes what is whole; the rest is named (15), as are cases that were never sealed to "
+           "these\n"
+           "trustees (3). Without SHARE the words are asked for on the terminal.",
        .options = {{.name = "from", .value = "SOURCE", .help = "a replica, or a folder with a copy; it is only read"},
                    {.name = "snapshot", .value = "N", .help = "this snapshot of a replica, not the newest"},
                    {.name = "older", .value = nullptr, .help = "an older snapshot than is known of will do"}},
@@ -340,9 +497,9 @@ std::vector<Command> recovery_commands() {
        .max_arguments = 0,
        .summary = "make shares for trustees, in place of those before",
        .description =
-           "Writes a sheet for each trustee into a new folder, to be printed and handed out, then puts the set in\n"
-           "force: every case that you can open is sealed to it at once, the others when somebody next adds to them.\n"
-           "For owners.",
+           "Writes a sheet for each trustee into a new folder, to be printed and handed out, then puts them in force,\n"
+           "with new keys: sheets of before open no copy that is made afterwards. Every case that you may add to is\n"
+           "covered at once, the others when a user who may add to them next unlocks. For owners.",
        .options = {{.name = "trustees", .value = "K/N", .help = "any K of N shares, 2 to 16"},
                    {.name = "shares", .value = "DIR", .help = "a new folder for the sheets"}},
        .statuses = kStatuses,

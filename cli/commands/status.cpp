@@ -9,6 +9,7 @@
 #include "vault/access/users.h"
 #include "vault/audit/log.h"
 #include "vault/custody/account.h"
+#include "vault/custody/incomplete.h"
 #include "vault/custody/shares.h"
 #include "vault/custody/witness.h"
 #include "vault/replica/recovery.h"
@@ -35,14 +36,16 @@ std::string describe_rehearsal(const Session& session, const RecoverySet& set) {
 
 void advise_on_recovery(Invocation& call, const Session& session) {
   const auto& set = session.state().recovery();
-  if (!set) return call.out().hint("casevault recovery renew --trustees 3/5 --shares DIR");
+  if (!set) return call.out().hint("casevault recovery renew --trustees 3/5 --shares sheets");
   if (set->used)
     return call.out().warning(
         "the trustees' shares were put together to recover this vault: make new ones, casevault recovery renew");
-  const auto waiting = cases_without_recovery(session.state());
-  if (!waiting.empty())
-    call.out().warning("the trustees' shares do not open " + count_of(waiting.size(), "case", "cases") +
-                       " yet; that changes when somebody next adds to them");
+  for (const auto& waiting : cases_of_others(session, true)) {
+    std::string names;
+    for (const auto& name : waiting.who_can) names += (names.empty() ? "" : " or ") + name;
+    call.out().warning("the trustees' sheets do not open " + case_name(waiting.number) + " yet; that changes when " +
+                       (names.empty() ? "somebody may add to it and unlocks" : names + " next unlocks the vault"));
+  }
   const auto last = std::max(set->rehearsed_ms, set->since_ms);
   if (session.environment().now_ms() - last > kRehearsalDays * kDayMs)
     call.out().warning("nobody has rehearsed recovery for half a year: casevault recovery check --note");
@@ -125,6 +128,10 @@ int run_status(Invocation& call) {
   facts.add("Replicas", replica_for_people(replica));
   facts.print(call.out());
   for (const std::string& warning : machine_warnings(session.place().string())) call.out().warning(warning);
+  for (const auto& incomplete : incomplete_deposits(session)) {
+    call.out().warning((incomplete.custodian.empty() ? "some of the custodians have" : incomplete.custodian + " has") +
+                       " no share of " + count_of(incomplete.of.size(), "key", "keys") + ": casevault custody status");
+  }
   if (replica && call.process().environment.now_ms() - replica->time_ms > kWeekMs) {
     call.out().warning("no replica was made for more than a week: what was added since is on this disk alone");
     call.out().next("casevault replicate TARGET");

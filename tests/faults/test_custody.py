@@ -11,7 +11,8 @@ import time
 from nacl.signing import VerifyKey
 
 from custodians import Custodian, KeptOffice
-from harness import (DAMAGED, DESTROYED, DONE, NOT_ALLOWED, USAGE, WRONG_PASSPHRASE, FaultTest, Office, copy_tree, files_of, main, read, scratch, write)
+from harness import (DAMAGED, DESTROYED, DONE, NOT_ALLOWED, UNDER_STRACE, USAGE, WRONG_PASSPHRASE, FaultTest, Office,
+                     calls_in, copy_tree, files_of, has_strace, main, read, scratch, strace, write)
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
 import casevault_reader as reader  # noqa: E402
@@ -133,6 +134,25 @@ class CustodyTest(FaultTest):
         self.assertRegex(office.ok("status").said, "somebody tried 3 wrong passphrases")
         self.assertRegex(office.ok("audit", "show", "--action", "custody-tries").text, "3 failed")
 
+    def test_destroying_a_copy_says_what_goes_with_it(self):
+        office = self.office
+        copy = os.path.join(self.root, "copy")
+        copy_tree(office.vault, copy)
+        for more in ((), ("--yes",)):
+            done = office.run("panic", "--destroy", *more, passphrase=False, env={"CASEVAULT_DIR": copy})
+            self.assertRegex(done.said, "warning: this machine's key at the custodians goes with it: another copy")
+            self.assertEqual(done.status, DONE if more else USAGE, str(done))
+            self.assertEqual(office.run("status").status, NOT_ALLOWED if more else DONE)
+
+    def test_tries_are_told_to_members_in_their_words(self):
+        office = self.office
+        self.add_user("boris")
+        office.ok("status", user="boris")
+        office.set_passphrase("mallory", "not the passphrase of anyone 1848")
+        for name, hint in (("boris", "tell an owner of the vault"), ("anna", "see: casevault audit show")):
+            office.run("status", "--user", name, user="mallory")
+            self.assertRegex(office.ok("status", user=name).said, "tried 1 wrong passphrase for your name; .*" + hint)
+
     def test_statement_after_a_raid(self):
         office = self.office
         for title in ("second", "third"):
@@ -150,6 +170,158 @@ class CustodyTest(FaultTest):
         summary = office.ok("--json", "custody", "statement", "--from", start).objects()[-1]
         self.assertEqual(summary["released"], ["C-1", "C-3"])
         self.assertEqual(summary["cases"], 3)
+
+    def incomplete(self, user="anna"):
+        """What `custody status` says hangs on fewer custodians, by the custodian that lacks it."""
+        told = self.office.ok("--json", "custody", "status", user=user).objects()[-1]["incomplete"]
+        return {entry["custodian"]: entry["of"] for entry in told}
+
+    def add_user(self, name, *rights):
+        office = self.office
+        office.set_passphrase(name, "zoravik quilted bemt ostrich 7 plovd " + name)
+        office.ok("user", "join", name, user=name)
+        said = office.ok("user", "approve", name, "--yes").said
+        for case, right in rights:
+            office.ok("case", "grant", case, name, "--right", right)
+        return said
+
+    def opens_without(self, away, *words, user="anna"):
+        custodian = self.custodians[away - 1]
+        custodian.kill()
+        result = self.office.run(*words, user=user)
+        custodian.start()
+        self.assertEqual(result.status, DONE, f"without {custodian.name}: {result}")
+
+    def test_what_a_custodian_missed_is_brought_to_it(self):
+        """A case that was made while one was away is said to hang on the others, at once; with the next command of an
+        owner it hangs on any two of the three."""
+        office = self.office
+        self.custodians[1].kill()
+        made = office.ok("case", "new", "made while keeper2 is away")
+        self.assertRegex(made.said, r"no share of the new key came to keeper2 \(.+\): it takes 2 of the 2 custodians")
+        self.assertRegex(made.said, "none of them may fail now")
+        self.assertEqual(self.incomplete(), {"keeper2": ["C-2"]})
+        self.assertRegex(office.ok("custody", "status").said, "keeper2 has no share of C-2")
+        self.assertRegex(office.ok("status").said, "keeper2 has no share of 1 key")
+        self.custodians[1].start()
+        self.assertNotIn("no share", office.ok("status").said)
+        self.assertEqual(self.incomplete(), {})
+        logged = office.ok("--json", "audit", "show", "--action", "custody-deposit").objects()
+        self.assertEqual([entry["objects"] for entry in logged], ["C-2"])
+        for away in (1, 2, 3):
+            self.opens_without(away, "list", "C-2")
+
+    def test_so_is_what_was_re_keyed(self):
+        """Cases, and the catalogue for those who were away, when somebody is removed."""
+        office = self.office
+        for name in ("boris", "vera"):
+            self.add_user(name, ("C-1", "read"))
+            office.ok("status", user=name)
+        self.custodians[1].kill()
+        said = office.ok("user", "remove", "boris", "--yes").said
+        self.assertEqual(said.count("no share of the new key"), 1, said)
+        self.assertEqual(self.incomplete(), {"keeper2": ["the catalogue", "C-1"]})
+        self.custodians[1].start()
+        office.ok("case", "list")
+        self.assertEqual(self.incomplete(), {})
+        self.opens_without(1, "cat", "C-1/E-1")
+        self.opens_without(1, "cat", "C-1/E-1", user="vera")  # who was handed the new catalogue key in halves
+        office.check_clean()
+
+    def test_who_may_bring_it(self):
+        """Members what they manage; not what they may only add to."""
+        office = self.office
+        self.add_user("boris")
+        office.ok("status", user="boris")
+        self.custodians[1].kill()
+        office.ok("case", "new", "of anna")
+        office.ok("case", "grant", "C-2", "boris", "--right", "add")
+        office.ok("case", "new", "of boris", user="boris")
+        self.custodians[1].start()
+        self.assertEqual(self.incomplete(user="boris"), {"keeper2": ["C-2"]})
+        self.opens_without(1, "list", "C-3", user="boris")
+        self.assertEqual(self.incomplete(), {})
+        self.opens_without(1, "list", "C-2", user="boris")
+
+    def test_people_who_were_let_in_while_one_was_away(self):
+        office = self.office
+        self.custodians[1].kill()
+        self.assertRegex(self.add_user("vera"), "vera could not be told to all custodians: .*keeper2")
+        office.ok("status", user="vera")  # under the passphrase alone
+        self.custodians[1].start()
+        office.ok("status")
+        self.assertRegex(office.ok("custody", "status").said, "when they next unlock, best today: vera")
+        office.ok("status", user="vera")
+        told = office.ok("--json", "custody", "status").objects()[-1]
+        self.assertEqual((told["users_waiting"], told["incomplete"]), ([], []))
+        for away in (1, 2, 3):
+            self.opens_without(away, "status", user="vera")
+
+    def test_people_who_follow_while_one_is_away(self):
+        """Where the others are enough to seal a slot under, it hangs on these, and that is said."""
+        office = self.office
+        self.custodians.append(Custodian(self.root, "keeper4", "Norway"))
+        self.move(*self.custodians, threshold=2)
+        self.custodians[3].kill()
+        self.add_user("vera")
+        office.ok("status", user="vera")
+        self.custodians[3].start()
+        office.ok("status")
+        told = office.ok("--json", "custody", "status").objects()[-1]
+        self.assertEqual((told["users_waiting"], told["incomplete"]), ([], [{"custodian": "", "of": ["vera"]}]))
+        self.assertRegex(office.ok("custody", "status").said, "some of the custodians may have nothing of vera")
+        self.move(*self.custodians, threshold=2)
+        office.ok("status", user="vera")
+        self.assertEqual(self.incomplete(), {})
+
+    def test_a_machine_that_was_let_in_while_one_was_away(self):
+        office = self.office
+        new = {"HOME": office.fresh("new-machine")}
+        request = office.ok("custody", "enroll-device", "--name", "laptop", passphrase=False, env=new).text.strip()
+        self.custodians[1].kill()
+        self.assertRegex(office.ok("custody", "enroll-device", request).said, "keeper2 does not know the machine")
+        self.custodians[1].start()
+        self.assertNotIn("does not know", office.ok("custody", "enroll-device", request).said)
+        self.custodians[0].kill()
+        office.ok("list", "C-1", env=new)
+
+    def test_killed_while_a_share_is_brought(self):
+        """With kill -9 at each message to the custodians, and each write, after the unlocking itself: the case opens all
+        the time, and in the end without any one of them."""
+        if not has_strace():
+            self.skipTest("strace cannot trace here")
+        office = self.office
+        self.add_user("boris")
+        office.ok("status", user="boris")
+        calls = ("sendto", "pwrite64", "fdatasync")
+        log = os.path.join(self.root, "strace")
+        office.ok("case", "list", under=strace(log, calls=",".join(calls)), env=UNDER_STRACE)
+        usual = {call.name: call.number for call in calls_in(log)}  # messages are not always the same number
+        first = {"sendto": usual["sendto"] - 3, "pwrite64": usual["pwrite64"] // 2, "fdatasync": usual["fdatasync"] // 2}
+        for number, call in enumerate(calls, 2):
+            case = f"C-{number}"
+            self.custodians[1].kill()
+            office.ok("case", "new", "made while keeper2 is away")
+            office.ok("case", "grant", case, "boris", "--right", "read")
+            self.custodians[1].start()
+            kills = self.kill_at_each(call, first[call], case)
+            print(f"killed {kills} times at {call}", flush=True)
+            self.assertGreater(kills, 4)
+            self.assertEqual(self.incomplete(), {})
+            for away in (1, 2, 3):
+                self.opens_without(away, "list", case)
+        office.check_clean()
+
+    def kill_at_each(self, call, number, case):
+        """From the `number`th on, until there is none so late. Returns how many there were."""
+        kills = 0
+        while True:
+            under = strace(os.devnull, "-e", f"inject={call}:signal=SIGKILL:when={number + kills}", calls=call)
+            done = self.office.run("case", "list", under=under, env=UNDER_STRACE, may_be_killed=True)
+            self.office.ok("list", case, user="boris")  # who brings nothing
+            if done.status == DONE:
+                return kills
+            kills += 1
 
     def statement(self, *options, card=1, json_too=True):
         """By a card, in a place that knows no vault."""

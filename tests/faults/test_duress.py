@@ -153,7 +153,7 @@ class DuressTest(FaultTest):
             self.assertEqual(self.office.type(passphrase, "case", "list").status, DONE)
             seen.append(Seen(self.office, WRONG, ("case", "list")))
             after = self.office.type(passphrase, "case", "list")
-            self.assertRegex(after.said, "somebody tried 1 wrong passphrases")
+            self.assertRegex(after.said, "somebody tried 1 wrong passphrase for")
             seen.append(Seen(self.office, WRONG, ("status",)))
         for one in seen:
             self.assertEqual(one.result.status, WRONG_PASSPHRASE, str(one.result))

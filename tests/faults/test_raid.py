@@ -85,6 +85,27 @@ class RaidTest(RaidedOffice):
         self.start_guard()
         wait_until(lambda: len(witnessed()) >= before + 3, "witnessed by all three")
 
+    def test_a_guard_obeys_new_cards(self):
+        """One that runs since before they were made."""
+        office = self.office
+        self.start_guard()
+        office.cards = office.fresh("cards")
+        office.ok("custody", "enroll", *[c.invitation() for c in self.custodians], "--threshold", "2", "--cards", "1",
+                  "--quorum", "1", "--out", office.cards)
+        self.assertEqual(office.order("destroy", 1).status, DONE)
+        guard, self.guard = self.guard, None
+        self.assertEqual(guard.finish().status, DESTROYED)
+        self.assertEqual(os.listdir(office.vault), ["vault.json"])
+
+    def test_under_a_guard_custodians_are_brought_what_they_missed(self):
+        self.start_guard()
+        self.custodians[1].kill()
+        self.office.ok("case", "new", "made while keeper2 is away", passphrase=False, env=self.env())
+        self.custodians[1].start()
+        self.assertTrue(self.is_unlocked())
+        self.custodians[0].kill()
+        self.office.ok("list", "C-2", passphrase=False, env=self.env())
+
     def test_destroy(self):
         office = self.office
         taken, taken_home = os.path.join(self.root, "taken"), os.path.join(self.root, "taken-home")

@@ -1,19 +1,21 @@
 #!/usr/bin/python3
-"""Trustees: a vault under custody is destroyed everywhere and comes back from shares and a copy; and kill -9 in the
+"""Trustees: a vault under custody is destroyed everywhere and comes back from shares and a replica; and kill -9 in the
 middle of the commands that make and use shares.
 
-CASEVAULT_RECOVERY_KILLS: kills of each command (12 if not given).
+CASEVAULT_RECOVERY_KILLS: kills of each command (12 if not given). CASEVAULT_RECORDS: records of each case in the
+disaster (5 if not given).
 """
 import os
 import re
 import shutil
 
 from custodians import Custodian, KeptOffice
-from harness import (DONE, NOT_ALLOWED, RANDOM, UNDER_STRACE, USAGE, WRONG_PASSPHRASE, FaultTest, FilledOffice,
+from harness import (DAMAGED, DONE, NOT_ALLOWED, RANDOM, UNDER_STRACE, USAGE, WRONG_PASSPHRASE, FaultTest, FilledOffice,
                      calls_in, copy_tree, files_of, has_strace, main, noise, number_from, read, scratch, spread,
                      strace, write)
 
 KILLS = number_from("CASEVAULT_RECOVERY_KILLS", 12)
+RECORDS = number_from("CASEVAULT_RECORDS", 5)
 PLACES = ("Georgia", "Iceland", "Portugal")
 PASSPHRASE = "umbrella Tatra 1956 quiet marble lemon"
 
@@ -47,11 +49,11 @@ class DisasterTest(FaultTest):
         office.ok("case", "new", "Fourth", user="boris")
         expected = {"C-1/E-1": "Они пришли ночью.\n".encode()}
         for case, user in (("C-1", "anna"), ("C-2", "anna"), ("C-3", "boris"), ("C-4", "boris")):
-            for number in range(5):
-                content = noise(RANDOM.choice((300, 5000, 70_000)))
-                path = write(os.path.join(office.root, "sources", f"{case}-{number}"), content)
-                for added in office.ok("--json", "add", case, path, user=user).objects():
-                    expected[added["object"]] = content
+            contents = [noise(RANDOM.choice((300, 5000, 70_000))) for _ in range(RECORDS)]
+            paths = [write(os.path.join(office.root, "sources", f"{case}-{number}"), content)
+                     for number, content in enumerate(contents)]
+            added = office.ok("--json", "add", case, *paths, user=user).objects()
+            expected.update({each["object"]: content for each, content in zip(added, contents)})
         office.ok("case", "revoke", "C-2", "boris", "--yes")
         office.check_clean()
         office.check_clean(user="boris")
@@ -60,8 +62,9 @@ class DisasterTest(FaultTest):
     def test_everything_is_gone(self):
         office = self.office
         expected = self.fill()
-        copy = os.path.join(self.root, "copy")
-        copy_tree(office.vault, copy)
+        copy = os.path.join(self.root, "replica")
+        os.mkdir(copy)
+        office.ok("replicate", copy)
         entries = len(office.ok("--json", "audit", "show").objects())
         self.assertEqual(office.order("destroy", 1, 2).status, DONE)
         for custodian in self.custodians:
@@ -69,7 +72,6 @@ class DisasterTest(FaultTest):
         shutil.rmtree(office.vault)
         shutil.rmtree(office.home)
         os.mkdir(office.home)
-        write(os.path.join(copy, "slots"), noise(65536))
 
         two = office.run("recovery", "combine", *sheets_in(self.sheets, 2, 5), "--from", copy, user="olga")
         self.assertEqual(two.status, USAGE, str(two))
@@ -124,20 +126,21 @@ class DisasterTest(FaultTest):
         office.ok("user", "approve", "boris", "--yes")
         office.ok("case", "new", "His own", user="boris")
         renewed = office.ok("recovery", "renew", "--trustees", "2/3", "--shares", self.sheets)
-        self.assertRegex(renewed.said, "these shares do not open yet: C-2")
-        self.assertRegex(office.ok("status").said, "do not open 1 case yet")
+        self.assertRegex(renewed.said, r"these sheets do not open yet: C-2 \(boris\)")
+        self.assertRegex(office.ok("status").said, "do not open C-2 yet; that changes when boris next unlocks")
         copy = os.path.join(self.root, "copy")
         copy_tree(office.vault, copy)
         partly = office.run("recovery", "combine", *sheets_in(self.sheets, 1, 2), "--from", copy, user="olga",
                             env={"CASEVAULT_DIR": os.path.join(self.root, "partly.vault")})
         self.assertEqual(partly.status, 3, str(partly))
-        self.assertRegex(partly.said, "do not open, in this copy: C-2")
-        office.ok("add", "C-2", write(os.path.join(self.root, "late"), "late"), user="boris")
+        self.assertRegex(partly.said, "not recovered.*: C-2")
+        self.assertRegex(partly.said, "hint: casevault restore .*copy --vault .* --user boris")
+        office.ok("case", "list", user="boris")
         self.assertNotRegex(office.ok("status").said, "do not open")
         office.ok("recovery", "combine", *sheets_in(self.sheets, 1, 3), "--from", office.vault, user="olga",
                   env={"CASEVAULT_DIR": os.path.join(self.root, "whole.vault")})
-        self.assertEqual(office.ok("cat", "C-2/E-1", user="olga",
-                                   env={"CASEVAULT_DIR": os.path.join(self.root, "whole.vault")}).out, b"late")
+        self.assertEqual(len(office.ok("--json", "case", "list", user="olga",
+                                       env={"CASEVAULT_DIR": os.path.join(self.root, "whole.vault")}).objects()), 2)
 
 
 class KeysTest(FaultTest):
@@ -194,6 +197,63 @@ class KeysTest(FaultTest):
         self.assertEqual(refused.status, WRONG_PASSPHRASE, str(refused))
         self.assertEqual(self.recover("f.vault", 1, 2).status, DONE)
 
+    def test_a_copy_that_was_put_together_of_two_days_is_refused(self):
+        """The newest log with the catalogue and the cases of a day before: a rollback that the log tells of."""
+        office = self.office
+        copy = os.path.join(self.root, "mixed")
+        copy_tree(office.vault, copy)
+        office.add("C-1", {"newest": b"the newest evidence"})
+        write(os.path.join(copy, "audit", "log"), read(os.path.join(office.vault, "audit", "log")))
+        recover = ("recovery", "combine", *sheets_in(self.sheets, 1, 2), "--from", copy)
+        env = {"CASEVAULT_DIR": os.path.join(self.root, "mixed.vault")}
+        refused = office.run(*recover, user="olga", env=env)
+        self.assertEqual(refused.status, DAMAGED, str(refused))
+        self.assertRegex(refused.said, "older than its audit log")
+        self.assertFalse(os.path.exists(env["CASEVAULT_DIR"]))
+        taken = office.run(*recover, "--older", user="olga", env=env)
+        self.assertEqual(taken.status, DAMAGED, str(taken))
+        self.assertRegex(taken.said, "warning: the catalogue of this copy is older than its audit log")
+        self.assertRegex(office.ok("audit", "show", user="olga", env=env).text, "from a rolled back copy")
+
+    def test_a_vault_that_was_put_into_a_replica_is_not_taken_for_it(self):
+        office = self.office
+        replica = os.path.join(self.root, "replica")
+        office.ok("replicate", replica)
+        older = {name: read(os.path.join(office.vault, name)) for name in files_of(office.vault)}
+        office.add("C-1", {"newest": b"the newest evidence"})
+        office.ok("replicate", replica)
+        for name, content in older.items():
+            write(os.path.join(replica, name), content)
+        env = {"CASEVAULT_DIR": os.path.join(self.root, "h.vault")}
+        office.ok("recovery", "combine", *sheets_in(self.sheets, 1, 3), "--from", replica, user="olga", env=env)
+        self.assertEqual(office.contents("C-1", "C-2", user="olga", env=env), office.expected)
+        folder = office.run("recovery", "combine", *sheets_in(self.sheets, 1, 3), "--from", office.vault, "--snapshot",
+                            "1", user="olga", env={"CASEVAULT_DIR": os.path.join(self.root, "i.vault")})
+        self.assertEqual(folder.status, USAGE, str(folder))
+
+    def test_of_a_damaged_replica_comes_what_is_whole(self):
+        office = self.office
+        replica = os.path.join(self.root, "replica")
+        office.ok("replicate", replica)
+        bodies = sorted(name for name in files_of(replica) if name.startswith("bodies/"))
+        write(os.path.join(replica, bodies[0]), read(os.path.join(replica, bodies[0]))[:-1] + b"\x00")
+        os.remove(os.path.join(replica, bodies[1]))
+        env = {"CASEVAULT_DIR": os.path.join(self.root, "j.vault")}
+        result = office.run("recovery", "combine", *sheets_in(self.sheets, 1, 2), "--from", replica, user="olga", env=env)
+        self.assertEqual(result.status, DAMAGED, str(result))
+        lost = set(re.findall(r"C-\d+/E-\d+", result.said))
+        self.assertEqual(len(lost), 2, str(result))
+        for record, content in office.expected.items():
+            if record not in lost:
+                self.assertEqual(office.ok("cat", record, user="olga", env=env).out, content)
+
+    def test_leftovers_of_a_killed_run_go(self):
+        left = os.path.join(self.root, ".k.vault.0011223344556677.recovery.partial")
+        os.mkdir(left)
+        write(os.path.join(left, "catalog.db"), noise(4096))
+        self.check_recovered("k.vault")
+        self.assertFalse(os.path.exists(left))
+
     def test_only_owners_renew(self):
         result = self.office.run("recovery", "renew", "--trustees", "2/3", "--shares", os.path.join(self.root, "x"),
                                  user="boris")
@@ -206,6 +266,7 @@ class KeysTest(FaultTest):
                          for name in files_of(self.office.vault) if not name.startswith(("cases/", "bodies/", "spare/"))}
         without = {name: os.path.getsize(os.path.join(self.office.pristine, name))
                    for name in files_of(self.office.pristine) if not name.startswith(("cases/", "bodies/", "spare/"))}
+        with_trustees["handover/1"] = with_trustees.pop("handover/2")  # how often the catalogue's key changed shows
         self.assertEqual(set(with_trustees), set(without))
         self.assertEqual(with_trustees["handover/1"], without["handover/1"])
         self.assertEqual(with_trustees["slots"], without["slots"])
@@ -342,8 +403,9 @@ class KillTest(FaultTest):
                 self.assertTrue(os.path.exists(env["CASEVAULT_DIR"]), "printed as done, and not there")
             if not os.path.exists(env["CASEVAULT_DIR"]):
                 for left in os.listdir(parent):
-                    self.assertRegex(left, r"^\.[0-9a-f]{16}\.partial$")
+                    self.assertRegex(left, r"^\.new\.vault\.[0-9a-f]{16}\.recovery\.partial$")
                 office.ok(*command(), user="olga", env=env)
+                self.assertEqual(os.listdir(parent), ["new.vault"])
             office.check_clean(user="olga", env=env)
             found = office.contents("C-1", "C-2", user="olga", env=env)
             self.assertEqual(found, office.expected)

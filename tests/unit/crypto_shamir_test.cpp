@@ -64,6 +64,16 @@ TEST_P(EveryChoice, GivesTheSecretFromTheThresholdOn) {
   }
 }
 
+TEST_P(EveryChoice, GivesEveryShareFromTheThresholdOn) {
+  const auto [threshold, count] = GetParam();
+  const auto dealt = deal_scalar(random_scalar(), threshold, count + 1);
+  for (std::uint32_t chosen = 1; chosen < 1u << count; ++chosen) {
+    if (static_cast<unsigned>(std::popcount(chosen)) < threshold) continue;
+    for (std::uint32_t index = 1; index <= count + 1; ++index)
+      EXPECT_EQ(to_hex(share_at(choose(dealt, chosen), index)), to_hex(dealt.shares[index - 1])) << chosen;
+  }
+}
+
 // Custodians that hold a share each answer as one that held the key would, and no fewer of them do.
 TEST_P(EveryChoice, AnswersAsOneKeyWould) {
   const auto [threshold, count] = GetParam();

@@ -253,5 +253,15 @@ TEST(Slip39Sets, ASurplusShareIsCheckedToo) {
   EXPECT_EQ(code_of([&] { slip39_combine(shares, {}); }), Errc::kDamaged);
 }
 
+TEST(Slip39Sets, AForgedShareIsNamedWhereverItStands) {
+  for (std::size_t forged = 0; forged < 5; ++forged) {
+    auto shares = slip39_split(seed_of(1), 100, 3, 5);
+    shares[forged].value.expose_secret_for_writing()[7] ^= std::byte{1};
+    EXPECT_EQ(refusal([&] { slip39_combine(shares, {}); }), "share " + std::to_string(forged + 1) +
+                                                                " does not belong to the others, though it says so: "
+                                                                "it was forged; leave it out");
+  }
+}
+
 }  // namespace
 }  // namespace casevault

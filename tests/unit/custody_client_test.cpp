@@ -85,6 +85,13 @@ TEST_F(SharePiles, LiesArePassedOver) {
   EXPECT_TRUE(same(pile.take(), secret));
 }
 
+TEST_F(SharePiles, SayWhatAnotherWouldHold) {
+  SharePile pile(3, dealt.commitment);
+  for (const auto& given : {share(8), lie(3), share(2), share(5)}) pile.add({given.index, given.value.clone()});
+  ASSERT_TRUE(pile.is_found());
+  for (const std::uint32_t index : {2u, 3u, 9u}) EXPECT_TRUE(same(pile.share_of(index), dealt.shares[index - 1]));
+}
+
 TEST_F(SharePiles, OneOfOne) {
   const auto alone = deal_scalar(secret, 1, 2);
   SharePile pile(1, alone.commitment);
@@ -190,7 +197,7 @@ TEST_F(CustodyTalk, ManyCasesAtOnce) {
   for (int i = 0; i < 70; ++i) {  // more than one request takes
     names.push_back({id(ScopeKind::kCase, "C-" + std::to_string(i)), 7});
     secrets.push_back(random_scalar());
-    const auto commitment = client->deal_case(names.back(), secrets.back(), owner);
+    const auto commitment = client->deal_case(names.back(), secrets.back(), owner).commitment;
     EXPECT_TRUE(commits_to(commitment, secrets.back()));
   }
   const auto released = client->release(names);
@@ -208,13 +215,53 @@ TEST_F(CustodyTalk, OneDeadCustodianHindersNobody) {
     EXPECT_TRUE(same(client->release({anna()}).front(), deposit.share));
     EXPECT_GE(client->confirm(anna().id, user).unconfirmed, 1u);
     const auto secret = random_scalar();
-    const auto commitment = client->deal_case(first_case(), secret, owner);
+    const auto commitment = client->deal_case(first_case(), secret, owner).commitment;
     EXPECT_TRUE(same(client->release(first_case(), commitment), secret));
     const auto thrown = thrown_by([&] { client->deal_user(deposit, owner); });
     EXPECT_EQ(thrown.code, Errc::kTooFewCustodians) << "all must take it";
     custodian->start();
     client->deal_user(deposit, owner);
   }
+}
+
+// What one custodian was away for is brought to it: then any other may be away. Nothing changes at the others, also
+// where one of them lies.
+TEST_F(CustodyTalk, WhatOneMissedIsBrought) {
+  for (std::size_t away = 0; away < 3; ++away) {
+    const SecretName name{id(ScopeKind::kCase, "C-" + std::to_string(away)), 1};
+    const auto secret = random_scalar();
+    custodians[away]->kill();
+    const auto deal = client->deal_case(name, secret, owner);
+    custodians[away]->start();
+    ASSERT_EQ(deal.missed.size(), 1u);
+    const auto seat = plan.custodians[away];
+    EXPECT_EQ(deal.missed[0].index, seat.index);
+    EXPECT_EQ(deal.missed[0].name, seat.custodian.name);
+    EXPECT_THAT(deal.missed[0].reason, Not(testing::IsEmpty()));
+    for (int times = 0; times < 2; ++times)
+      client->bring_shares(seat.index, {{ScopeKind::kCase, name, deal.commitment}}, owner);
+    for (auto& other : custodians) {
+      other->kill();
+      EXPECT_TRUE(same(client->release(name, deal.commitment), secret));
+      other->start();
+    }
+  }
+}
+
+TEST_F(CustodyTalk, NothingIsBroughtThatTheOthersContradict) {
+  custodians[0]->kill();
+  const auto deal = client->deal_case(first_case(), random_scalar(), owner);
+  custodians[0]->start();
+  auto alone = plan;
+  alone.custodians = {plan.custodians[1]};
+  alone.threshold = 1;
+  connect(alone)->deal_case(first_case(), random_scalar(), owner);
+  const auto bring = [&] {
+    client->bring_shares(plan.custodians[0].index, {{ScopeKind::kCase, first_case(), deal.commitment}}, owner);
+  };
+  EXPECT_EQ(thrown_by(bring).code, Errc::kDamaged);
+  alone.custodians = {plan.custodians[0]};
+  EXPECT_EQ(thrown_by([&] { connect(alone)->release({first_case()}); }).code, Errc::kCustodiansRefused);
 }
 
 // Whichever custodian has other shares than it was dealt, alike each time: the slot opens all the same, a wrong
@@ -346,7 +393,7 @@ TEST_F(CustodyTalk, DeletingTakesAll) {
 TEST_F(CustodyTalk, DuressLocksTheRest) {
   const auto deposit = deposit_of_anna();
   client->deal_user(deposit, owner);
-  const auto commitment = client->deal_case(first_case(), random_scalar(), owner);
+  const auto commitment = client->deal_case(first_case(), random_scalar(), owner).commitment;
   const auto new_duress = SigningKey::random();
   client->set_duress(anna(), new_duress.verify_key(), user);
   EXPECT_EQ(thrown_by([&] { client->confirm(anna().id, duress); }).code, Errc::kCustodiansRefused);
@@ -604,7 +651,7 @@ TEST_F(CustodyWitnesses, DoNotCosignAnotherHistory) {
 // ---- Custodians that lie
 TEST_F(CustodyTalk, AWrongShareIsPassedOver) {
   const auto secret = random_scalar();
-  const auto commitment = client->deal_case(first_case(), secret, owner);
+  const auto commitment = client->deal_case(first_case(), secret, owner).commitment;
   for (std::size_t liar = 0; liar < 3; ++liar) {
     auto alone = plan;
     alone.custodians = {plan.custodians[liar]};

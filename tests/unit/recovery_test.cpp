@@ -4,8 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "crypto/random.h"
 #include "tests/support/test_vault.h"
 #include "tests/support/vectors.h"
+#include "vault/access/case_access.h"
 #include "vault/access/case_keys.h"
 #include "vault/access/session_keys.h"
 #include "vault/access/trustees.h"
@@ -35,6 +37,11 @@ std::vector<Slip39Share> shares_in(const Path& folder, std::initializer_list<int
   return shares;
 }
 
+Identity trustees_of(const TestVault& vault, Session& session, std::initializer_list<int> numbers) {
+  const auto seed = combine_shares(shares_in(vault.folder() / "sheets", numbers));
+  return recovery_identity(seed, session.state().vault(), session.keys().header.root_key);
+}
+
 std::string bad_findings(Session& session) {
   std::string text;
   for (const auto& finding : verify_vault(session, true, {}).findings) {
@@ -47,11 +54,15 @@ TEST(RecoveryIdentity, FollowsFromTheSeedAsTheFormatSays) {
   auto seed = RecoverySeed::zero();
   std::uint8_t next = 0;
   for (auto& byte : seed.expose_secret_for_writing()) byte = std::byte{next++};
-  const auto identity = recovery_identity(seed);
-  EXPECT_EQ(to_hex(identity.id), "04814fa14f063c9eccd3edae0371643f");
+  VaultId vault{};
+  VerifyKey root;
+  for (std::size_t i = 0; i < vault.size(); ++i) vault[i] = static_cast<std::byte>(i);
+  for (std::size_t i = 0; i < root.bytes.size(); ++i) root.bytes[i] = static_cast<std::byte>(100 + i);
+  const auto identity = recovery_identity(seed, vault, root);
+  EXPECT_EQ(to_hex(identity.id), "f7c50f63fbba755a0911215b33065741");
   EXPECT_EQ(to_hex(identity.signing.verify_key().bytes),
-            "33c05d88494188f4d7172b8aba79c8b4b1a3cbc8de75b42b6d18c87f4053151c");
-  EXPECT_EQ(to_hex(identity.box.public_key.bytes), "dd57226736af46444bf9a72a1ccbef288501f45e62a74cc67a283cb967a76a4f");
+            "4a007b9027adc48fd8355c077522fdb24ebd9c8899577a1b5b663418d969cc99");
+  EXPECT_EQ(to_hex(identity.box.public_key.bytes), "ea9bb3af4034e0838cda6b4488017a2dc1e94163befcd48d1dfc53416cbaaf5a");
 }
 
 TEST(Recovery, SealedCasesOpenForTheTrustees) {
@@ -61,8 +72,8 @@ TEST(Recovery, SealedCasesOpenForTheTrustees) {
   const auto renewed = renew(vault, session);
   new_case(session, "after");
   EXPECT_EQ(renewed.covered, std::vector<std::int64_t>{1});
-  EXPECT_EQ(renewed.waiting, std::vector<std::int64_t>{});
-  const auto trustees = combine_shares(shares_in(vault.folder() / "sheets", {1, 3}));
+  EXPECT_TRUE(renewed.waiting.empty());
+  const auto trustees = trustees_of(vault, session, {1, 3});
   for (const auto& [number, entry] : session.state().cases()) {
     const auto secrets = open_case_secrets(trustees, session.catalog().blob(entry.recovery_key.value()), entry);
     EXPECT_TRUE(equal_constant_time(secrets.key, case_secrets(session, entry).key));
@@ -70,6 +81,64 @@ TEST(Recovery, SealedCasesOpenForTheTrustees) {
   }
   EXPECT_TRUE(opens_for_trustees(vault.path(), session.state().vault(), trustees));
   EXPECT_EQ(bad_findings(session), "");
+}
+
+TEST(Recovery, SharesThatWereReplacedOpenNothingMadeSince) {
+  const TestVault vault;
+  auto session = vault.unlock("anna");
+  new_case(session, "from before");
+  renew(vault, session, "old");
+  const auto catalog_key = session.keys().catalog_key.clone();
+  const auto catalog_epoch = session.keys().catalog_epoch;
+  const auto audit_key = session.keys().header.audit_key;
+  const auto before = case_secrets(session, *session.state().find_case(1));
+  renew(vault, session, "new");
+  EXPECT_FALSE(
+      Catalog::is_keyed_by(vault.path() / "catalog.db", catalog_key, catalog_epoch + 1, session.state().vault()));
+  EXPECT_NE(session.keys().header.audit_key.bytes, audit_key.bytes);
+  EXPECT_EQ(session.state().find_case(1)->epoch, 2);
+  EXPECT_FALSE(equal_constant_time(case_secrets(session, *session.state().find_case(1)).key, before.key));
+  EXPECT_EQ(bad_findings(session), "");
+}
+
+TEST(Recovery, NothingIsAddedToACaseThatReplacedSharesOpen) {
+  const TestVault vault;
+  vault.add_user("boris");
+  const auto renew_as_anna = [&](const char* name) {
+    auto anna = vault.unlock("anna");
+    return renew(vault, anna, name);
+  };
+  renew_as_anna("old");
+  {
+    auto boris = vault.unlock("boris");
+    new_case(boris, "his");
+  }
+  const auto renewed = renew_as_anna("new");
+  ASSERT_EQ(renewed.waiting.size(), 1);
+  EXPECT_EQ(renewed.waiting.front().who_can, std::vector<std::string>{"boris"});
+  auto boris = vault.unlock("boris");  // seals it to the new set
+  EXPECT_TRUE(boris.state().find_case(1)->recovery_key);
+  EXPECT_TRUE(boris.state().needs_rotation(*boris.state().find_case(1)));
+  open_case_for_adding(boris, 1, "add", "C-1");
+  EXPECT_EQ(boris.state().find_case(1)->epoch, 2);
+  EXPECT_EQ(bad_findings(boris), "");
+}
+
+TEST(Recovery, NoOtherVaultCanBeMadeForTheSameTrustees) {
+  const auto seed = RecoverySeed::random();
+  const auto vault = random_array<16>();
+  const auto root = SigningKey::random().verify_key();
+  const auto own = recovery_identity(seed, vault, root);
+  const auto again = recovery_identity(seed, vault, root);
+  EXPECT_EQ(own.id, again.id);
+  EXPECT_EQ(own.box.public_key.bytes, again.box.public_key.bytes);
+  const auto other_id = recovery_identity(seed, random_array<16>(), root);
+  const auto other_root = recovery_identity(seed, vault, SigningKey::random().verify_key());
+  for (const auto* other : {&other_id, &other_root}) {
+    EXPECT_NE(own.id, other->id);
+    EXPECT_NE(own.box.public_key.bytes, other->box.public_key.bytes);
+    EXPECT_NE(own.signing.verify_key().bytes, other->signing.verify_key().bytes);
+  }
 }
 
 TEST(Recovery, ACaseThatWasNotSealedIsFound) {
@@ -130,7 +199,9 @@ TEST(Recovery, StatementsThatNobodyMayMakeAreRefused) {
     statement["set"] = set;
     statement["key"] = to_hex(Sha256Digest{});
   };
-  EXPECT_NE(refusal(boris, "recovery-case", seal).find("could not open the case"), std::string::npos);
+  EXPECT_NE(refusal(boris, "recovery-case", seal).find("may not add"), std::string::npos);
+  grant_case(anna, 1, "boris", Right::kRead);
+  EXPECT_NE(refusal(boris, "recovery-case", seal).find("may not add"), std::string::npos);
   EXPECT_NE(refusal(anna, "recovery-case", seal).find("sealed to the trustees before"), std::string::npos);
   const auto choose = [&](nlohmann::json& statement) {
     statement["set"] = set;
@@ -139,7 +210,6 @@ TEST(Recovery, StatementsThatNobodyMayMakeAreRefused) {
     statement["id"] = to_hex(ByteArray<16>{});
     statement["sign"] = to_hex(ByteArray<32>{});
     statement["box"] = to_hex(ByteArray<32>{});
-    statement["handover"] = to_hex(Sha256Digest{});
   };
   EXPECT_NE(refusal(boris, "recovery", choose).find("only owners"), std::string::npos);
   EXPECT_NE(refusal(anna, "recovery", choose).find("was there before"), std::string::npos);
@@ -163,7 +233,7 @@ TEST(Recovery, TooFewSharesDoNothing) {
 }
 
 TEST(Recovery, SheetsHaveTheWordsInEveryForm) {
-  const auto set = make_recovery_set(2, 3, nullptr);
+  const auto set = make_recovery_set(2, 3, VaultId{}, VerifyKey{}, nullptr);
   const SheetSet what{"Legal <Aid>", "lusab-babad", 1'700'000'000'000};
   const auto text = sheet_text(what, set, 1);
   const auto html = sheet_html(what, set, 1);
@@ -191,10 +261,10 @@ TEST(Recovery, WhatWasRecoveredVouchesForItsNewOwnerToPartners) {
     new_case(session, "a case");
     renew(vault, session);
   }
-  const auto trustees = combine_shares(shares_in(vault.folder() / "sheets", {1, 2}));
+  const auto seed = combine_shares(shares_in(vault.folder() / "sheets", {1, 2}));
   const auto environment = test::test_environment();
   const auto result = combine_vault({{.source = vault.path().string()}, {}, vault.folder() / "again.vault", "olga"},
-                                    trustees, test::passphrase_of("olga"), environment, kSilent);
+                                    seed, test::passphrase_of("olga"), environment, kSilent, {});
   EXPECT_TRUE(result.verification.clean());
   EXPECT_EQ(result.put_out, std::vector<std::string>{"anna"});
   auto olga = Vault::open(vault.folder() / "again.vault", environment).unlock("olga", test::passphrase_of("olga"));

@@ -1,12 +1,14 @@
 #include "vault/access/case_access.h"
 
 #include <algorithm>
+#include <array>
 
 #include "crypto/aead.h"
 #include "vault/access/case_keys.h"
 #include "vault/access/session_keys.h"
 #include "vault/access/trustees.h"
 #include "vault/audit/log.h"
+#include "vault/custody/incomplete.h"
 #include "vault/custody/shares.h"
 #include "vault/records/statement.h"
 #include "vault/storage/catalog.h"
@@ -202,6 +204,7 @@ void rotate_case(Session& session, OpenCase& open, const Rotation& rotation) {
   statement["title"] = to_hex(update.put_blob(seal_title(title, entry.id, key)));
   statement["grants"] = std::move(grants.list);
   put_share(statement, share);
+  announce_missed(update, share, entry.number, epoch);
   announce_forgotten_share(update, entry);
   update.append(statement, session.identity().signing);
   const auto head = target.head();
@@ -223,6 +226,24 @@ void rotate_case(Session& session, OpenCase& open, const Rotation& rotation) {
   sync_directory(old_path.parent_path());
   for (const auto& body : bodies_without_record) session.bodies().remove(body);
   forget_announced_shares(session);
+}
+
+bool rekey_case(Session& session, std::int64_t number) {
+  const auto& entry = *session.state().find_case(number);
+  const auto* grant = session.state().grant_of(entry, session.user_id());
+  if (grant == nullptr || grant->right < Right::kAdd) return false;
+  const auto object = case_name(number);
+  try {
+    auto open = open_case(session, number, Right::kAdd, "case-rekey", object);
+    rotate_case(session, open, {});
+  } catch (const Error& error) {
+    static constexpr std::array kWaiting = {Errc::kBusy,      Errc::kDamaged,           Errc::kNoSpace,
+                                            Errc::kDestroyed, Errc::kCustodiansRefused, Errc::kTooFewCustodians};
+    if (std::ranges::find(kWaiting, error.code()) == kWaiting.end()) throw;
+    return false;
+  }
+  session.record("case-rekey", object);
+  return true;
 }
 
 }  // namespace casevault

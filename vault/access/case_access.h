@@ -57,4 +57,8 @@ struct Rotation {
 };
 void rotate_case(Session& session, OpenCase& open, const Rotation& rotation);
 
+/// A new epoch because somebody of before knew the key. False where the caller cannot, or not now: it is done before
+/// anything is added to the case.
+bool rekey_case(Session& session, std::int64_t number);
+
 }  // namespace casevault

@@ -9,6 +9,7 @@
 #include "vault/access/role_keys.h"
 #include "vault/access/session_keys.h"
 #include "vault/access/trustees.h"
+#include "vault/custody/incomplete.h"
 #include "vault/custody/shares.h"
 #include "vault/records/reading.h"
 #include "vault/storage/catalog.h"
@@ -88,6 +89,7 @@ std::int64_t append_new_case(Session& session, Catalog::Update& update, const st
   epoch["grants"] = {
       {{"user", to_hex(session.user_id())}, {"right", to_string(Right::kManage)}, {"key", to_hex(own_key)}}};
   put_share(epoch, share);
+  announce_missed(update, share, number, 1);
   update.append(epoch, session.identity().signing);
   append_recovery_case(update, author_of(session), id, key, share_of(share));
   return number;

@@ -6,6 +6,7 @@
 #include "vault/access/trustees.h"
 #include "vault/audit/log.h"
 #include "vault/custody/enrolment.h"
+#include "vault/custody/incomplete.h"
 #include "vault/custody/shares.h"
 #include "vault/storage/catalog.h"
 #include "vault/storage/json.h"
@@ -18,6 +19,7 @@ struct NewEpoch {
   CatalogKey key = CatalogKey::random();
   std::uint32_t epoch = 0;
   std::uint32_t custody_epoch = 0;  // of the custodians who hold a half; 0: nobody does
+  std::vector<MissedSeat> missed;   // those of them who do not
   Header header;
   std::optional<Bytes> header_file;  // when the audit key changes too
   Bytes handover;
@@ -66,6 +68,7 @@ void append_epoch(Session& session, Catalog::Update& update, bool renew_audit_ke
   update.erase_blob(update.state().handover_hash());
   statement["handover"] = to_hex(update.put_blob(next.handover));
   announce_forgotten_handover(update);
+  announce_missed_handover(update, next.missed, next.epoch);
   update.append(statement, session.identity().signing);
   if (renew_audit_key && update.state().recovery())
     append_recovery_keys(update, author_of(session), role_keys, open_organisation_keys(session, "user-remove"));
@@ -85,7 +88,8 @@ std::vector<UserKeys> keys_of_active_users(const CatalogState& state) {
   return keys;
 }
 
-void rotate_catalog(Session& session, const std::optional<User>& removed) {
+void rotate_catalog(Session& session, const std::optional<User>& removed,
+                    const std::function<void(Catalog::Update& update)>& change) {
   auto& keys = session.keys();
   auto role_keys = own_role_keys(session);
   NewEpoch next;
@@ -93,12 +97,13 @@ void rotate_catalog(Session& session, const std::optional<User>& removed) {
   next.custody_epoch = session.state().custody_epoch();
   next.header = keys.header;
   if (next.custody_epoch > 0)
-    deal_handover_share(session, handover_scalar(next.key, keys.header.vault_id, next.epoch), next.epoch);
+    next.missed = deal_handover_share(session, handover_scalar(next.key, keys.header.vault_id, next.epoch), next.epoch);
   const auto partial = session.folder() / ("." + to_hex(random_array<8>()) + ".partial");
   {
     auto target = session.catalog().copy_to(partial, next.key, next.epoch);
     Catalog::Update update(target);
     if (removed) append_removal(session, update, *removed);
+    if (change) change(update);
     append_epoch(session, update, !removed || removed->role != Role::kMember, role_keys, next);
     update.commit();
   }

@@ -43,11 +43,12 @@ std::uint16_t free_identifier(const CatalogState* before) {
 
 }  // namespace
 
-Identity recovery_identity(const RecoverySeed& seed) {
-  auto signing = SigningKey::from_seed(derive_key<SigningSeed>(seed, "casevault/v1/recovery-sign"));
-  auto box = BoxKeyPair::from_secret(derive_key<BoxSecretKey>(seed, "casevault/v1/recovery-box"));
+Identity recovery_identity(const RecoverySeed& seed, const VaultId& vault, const VerifyKey& root) {
+  const auto which = concat({vault, root.bytes});
+  auto signing = SigningKey::from_seed(derive_key<SigningSeed>(seed, "casevault/v1/recovery-sign", which));
+  auto box = BoxKeyPair::from_secret(derive_key<BoxSecretKey>(seed, "casevault/v1/recovery-box", which));
   UserId id{};
-  derive_bytes(seed, "casevault/v1/recovery-id", {}, id);
+  derive_bytes(seed, "casevault/v1/recovery-id", which, id);
   return {id, std::move(signing), std::move(box)};
 }
 
@@ -59,10 +60,12 @@ void check_trustee_numbers(std::uint32_t threshold, std::uint32_t count) {
               "for example --trustees 3/5: any three of five");
 }
 
-NewRecoverySet make_recovery_set(std::uint32_t threshold, std::uint32_t count, const CatalogState* before) {
+NewRecoverySet make_recovery_set(std::uint32_t threshold, std::uint32_t count, const VaultId& vault,
+                                 const VerifyKey& root, const CatalogState* before) {
   const auto seed = RecoverySeed::random();
   const auto identifier = free_identifier(before);
-  return {identifier, threshold, count, recovery_identity(seed), slip39_split(seed, identifier, threshold, count)};
+  return {identifier, threshold, count, recovery_identity(seed, vault, root),
+          slip39_split(seed, identifier, threshold, count)};
 }
 
 CaseSecrets open_case_secrets(const Identity& trustees, const std::optional<Bytes>& sealed, const CaseEntry& entry) {
@@ -78,7 +81,9 @@ CaseSecrets open_case_secrets(const Identity& trustees, const std::optional<Byte
   require_sound(as_text(reader.take<4>()) == kMagic && reader.take<16>() == entry.id &&
                 read_be32(reader.take<4>()) == entry.epoch);
   CaseSecrets secrets{reader.take_key<CaseKey>(), std::nullopt};
-  if (reader.take<1>()[0] == std::byte{1}) secrets.share = reader.take_key<CustodyShare>();
+  const auto has_share = reader.take<1>()[0];
+  require_sound(has_share <= std::byte{1});
+  if (has_share == std::byte{1}) secrets.share = reader.take_key<CustodyShare>();
   return secrets;
 }
 
@@ -86,8 +91,7 @@ Author author_of(Session& session) {
   return {session.identity().signing, [&session](std::string_view kind) { return new_statement(session, kind); }};
 }
 
-void append_recovery_set(Catalog::Update& update, const Author& author, const NewRecoverySet& set,
-                         const Sha256Digest& handover) {
+void append_recovery_set(Catalog::Update& update, const Author& author, const NewRecoverySet& set) {
   if (update.state().recovery()) erase_present_keys(update);
   for (const auto& [number, entry] : update.state().cases()) {
     if (entry.recovery_key) update.erase_blob(*entry.recovery_key);
@@ -99,7 +103,6 @@ void append_recovery_set(Catalog::Update& update, const Author& author, const Ne
   statement["id"] = to_hex(set.identity.id);
   statement["sign"] = to_hex(set.identity.signing.verify_key().bytes);
   statement["box"] = to_hex(set.identity.box.public_key.bytes);
-  statement["handover"] = to_hex(handover);
   update.append(statement, author.key);
 }
 
@@ -141,6 +144,19 @@ void cover_case(Session& session, std::int64_t number) {
   if (present.epoch != entry.epoch || present.recovery_key) return;  // a colleague was quicker
   append_recovery_case(update, author_of(session), entry.id, secrets.key, secrets.share);
   update.commit();
+}
+
+void cover_own_cases(Session& session) {
+  for (const auto number : cases_without_recovery(session.state())) {
+    const auto* grant = session.state().grant_of(*session.state().find_case(number), session.user_id());
+    if (grant == nullptr || grant->right < Right::kAdd) continue;
+    try {
+      cover_case(session, number);
+    } catch (const Error& error) {
+      // It waits for another time, or for a colleague; `status` names it.
+      if (error.code() == Errc::kInterrupted || !session.catalog().is_current()) throw;
+    }
+  }
 }
 
 std::vector<std::int64_t> cases_without_recovery(const CatalogState& state) {

@@ -15,8 +15,9 @@ namespace casevault {
 // What is sealed to the trustees' shares (docs/format.md section 16). All of it opens without a custodian, and all of
 // it is named in signed statements: whoever holds enough shares and a copy of the vault needs nothing else.
 
-/// Who the trustees are together: everything follows from the seed that their shares give.
-Identity recovery_identity(const RecoverySeed& seed);
+/// Who the trustees of a vault are together: everything follows from the seed that their shares give, and from which
+/// vault it is, so that no other can be made for the same trustees.
+Identity recovery_identity(const RecoverySeed& seed, const VaultId& vault, const VerifyKey& root);
 
 /// A new set, before it is in force.
 struct NewRecoverySet {
@@ -29,7 +30,8 @@ struct NewRecoverySet {
 /// @throws Error{kUsage} when there cannot be so many, or one alone could open everything.
 void check_trustee_numbers(std::uint32_t threshold, std::uint32_t count);
 /// `before`: whose sets it must not be taken for; nullptr for a new vault.
-NewRecoverySet make_recovery_set(std::uint32_t threshold, std::uint32_t count, const CatalogState* before);
+NewRecoverySet make_recovery_set(std::uint32_t threshold, std::uint32_t count, const VaultId& vault,
+                                 const VerifyKey& root, const CatalogState* before);
 
 /// What one epoch of a case opens with.
 struct CaseSecrets {
@@ -46,9 +48,8 @@ struct Author {
   std::function<nlohmann::json(std::string_view kind)> statement;
 };
 Author author_of(Session& session);
-/// Puts a new set in force: `handover` is to hold a box for it. What was sealed to the set before is erased.
-void append_recovery_set(Catalog::Update& update, const Author& author, const NewRecoverySet& set,
-                         const Sha256Digest& handover);
+/// Puts a new set in force. What was sealed to the set before is erased.
+void append_recovery_set(Catalog::Update& update, const Author& author, const NewRecoverySet& set);
 /// After the role keys or the organisation's changed.
 void append_recovery_keys(Catalog::Update& update, const Author& author, const RoleKeys& roles,
                           const OrganisationKeyRing& organisation);
@@ -57,12 +58,14 @@ void append_recovery_case(Catalog::Update& update, const Author& author, const C
                           const std::optional<CustodyShare>& share);
 
 /// Seals the case's current epoch to the set in force, where that was not done yet. Asks custodians for its share.
-/// @pre the session's user has a grant
+/// @pre the session's user may add
 void cover_case(Session& session, std::int64_t number);
+/// The same for all that the session's user may add to, as far as it can be done now.
+void cover_own_cases(Session& session);
 /// What the session's user opens the current epoch with. @pre they have a grant
 CaseSecrets case_secrets(Session& session, const CaseEntry& entry);
 
-/// Cases whose current epoch is older than the set in force and not sealed to it: the next who adds does that.
+/// Cases whose current epoch is not sealed to the set in force: the next who unlocks and may add to them does that.
 std::vector<std::int64_t> cases_without_recovery(const CatalogState& state);
 
 }  // namespace casevault

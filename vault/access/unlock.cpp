@@ -7,6 +7,8 @@
 #include "vault/access/handover.h"
 #include "vault/access/join.h"
 #include "vault/custody/client.h"
+#include "vault/custody/dealing.h"
+#include "vault/custody/incomplete.h"
 #include "vault/custody/shares.h"
 #include "vault/custody/witness.h"
 #include "vault/raid/tombstone.h"
@@ -135,7 +137,6 @@ void put_back_files(SessionParts& parts) {
     parts.log = AuditLog::open(parts.folder / "audit", header.vault_id, header.audit_key, parts.environment);
   }
   put_back(handover_path(parts.folder, state.epoch()), "handover", state.handover_hash(), kHandoverFileSize);
-  remove_file(parts.folder / "handover" / kNextHandover);
   for (const auto epoch : handover_epochs(parts.folder)) {
     if (epoch < state.epoch() && is_file_or_missing(handover_path(parts.folder, epoch)))
       remove_file(handover_path(parts.folder, epoch));  // left by a crash
@@ -322,6 +323,13 @@ bool can_wait(const Error& error) {
   return std::ranges::find(kWaiting, error.code()) != kWaiting.end();
 }
 
+void warn_of_tries(Session& session, std::uint64_t count) {
+  const bool may_see_log = session.role() != Role::kMember;
+  session.warn("since your last unlocking somebody tried " + std::to_string(count) +
+               (count == 1 ? " wrong passphrase" : " wrong passphrases") + " for your name; was it you? " +
+               (may_see_log ? "see: casevault audit show" : "if not, tell an owner of the vault at once"));
+}
+
 /// `own`: how many evaluations this unlocking took itself. In a decoy nothing is logged.
 void confirm_unlocking(Session& session, CustodyClient& custodians, const CustodyId& id, const SigningKey& key,
                        std::uint64_t own) {
@@ -331,10 +339,9 @@ void confirm_unlocking(Session& session, CustodyClient& custodians, const Custod
     if (!around && !session.environment().accepts_older) check_witnessed(session, tries.checkpoints);
     if (around) around->checkpoints = std::move(tries.checkpoints);
     if (tries.unconfirmed <= own) return;
-    const auto count = std::to_string(tries.unconfirmed - own);
-    if (!around) session.record("custody-tries", session.user_name(), count + " failed");
-    session.warn("since your last unlocking somebody tried " + count +
-                 " wrong passphrases for your name; was it you? see: casevault audit show");
+    const auto count = tries.unconfirmed - own;
+    if (!around) session.record("custody-tries", session.user_name(), std::to_string(count) + " failed");
+    warn_of_tries(session, count);
   } catch (const Error& error) {
     if (!can_wait(error)) throw;
     session.warn("the custodians could not be told that this was you: " + std::string(error.what()));
@@ -406,7 +413,11 @@ SlotAccess new_slot_key(Session& session, const SecretBytes& passphrase) {
 }
 
 void follow_custody(Session& session, SlotAccess& access, const SigningKey* alarm) {
-  if (!access.stretched) return;
+  if (!access.stretched) {
+    // Through a proxy each command would wait too long for a custodian that is away.
+    if (session.environment().proxy.empty()) complete_deposits(session);
+    return;
+  }
   const auto stretched = std::move(*access.stretched);
   access.stretched.reset();
   if (alarm != nullptr) return raise_alarm(session, access, *alarm);
@@ -414,8 +425,10 @@ void follow_custody(Session& session, SlotAccess& access, const SigningKey* alar
   const auto wanted = session.state().custody_epoch();
   if (wanted != access.custody_epoch) {
     try {
+      const auto deals = own_deals(session, wanted);
       auto renewed = slot_key_under(session, wanted, stretched);
       const ExclusiveAccess exclusive(session);
+      require_same_deals(session, wanted, deals);
       reseal_slot(session, renewed.key.clone(), wanted);
       access = std::move(renewed);
       session.record("custody-user", session.user_name());
@@ -427,6 +440,7 @@ void follow_custody(Session& session, SlotAccess& access, const SigningKey* alar
     }
   }
   forget_announced_shares(session);
+  complete_deposits(session);
 }
 
 }  // namespace casevault

@@ -12,6 +12,7 @@
 #include "vault/access/trustees.h"
 #include "vault/access/unlock.h"
 #include "vault/audit/log.h"
+#include "vault/custody/dealing.h"
 #include "vault/custody/enrolment.h"
 #include "vault/records/objects.h"
 #include "vault/sharing/organisation.h"
@@ -85,6 +86,7 @@ void certify(Session& session, const PendingJoin& pending, Role role, const Role
     update.append(key, session.identity().signing);
   }
   update.announce_file("handover");
+  announce_undealt(update, update.state().custody_epoch(), pending.request.keys.id);
   update.commit();
   replace_file(handover_path(session.folder(), keys.catalog_epoch), handover);
   session.catalog().set_finished("handover");
@@ -116,24 +118,6 @@ void require_no_lost_cases(const Session& session, const std::string& name) {
       Errc::kUsage,
       "nobody else manages " + lost + ": without this user nobody could give or withdraw anything there any more",
       "let them first type: casevault case grant " + lost.substr(0, lost.find(',')) + " USER --right manage");
-}
-
-/// False where the caller cannot, or not now: the user is out all the same, and the case is re-keyed before anything is
-/// added to it.
-bool rekey_case(Session& session, std::int64_t number) {
-  const auto& entry = *session.state().find_case(number);
-  const auto* grant = session.state().grant_of(entry, session.user_id());
-  if (grant == nullptr || grant->right < Right::kAdd) return false;
-  const auto object = "C-" + std::to_string(number);
-  try {
-    auto open = open_case(session, number, Right::kAdd, "case-rekey", object);
-    rotate_case(session, open, {});
-  } catch (const Error& error) {
-    if (error.code() != Errc::kBusy && error.code() != Errc::kDamaged && error.code() != Errc::kNoSpace) throw;
-    return false;
-  }
-  session.record("case-rekey", object);
-  return true;
 }
 
 }  // namespace
@@ -230,8 +214,11 @@ RemovalReport remove_user(Session& session, const std::string& name, bool even_i
 
 void change_passphrase(Session& session, const SecretBytes& new_passphrase) {
   session.record("user-passphrase", session.user_name(), "begun");
+  const auto custody_epoch = session.state().custody_epoch();
+  const auto deals = own_deals(session, custody_epoch);
   auto slot = new_slot_key(session, new_passphrase);
   const ExclusiveAccess exclusive(session);
+  require_same_deals(session, custody_epoch, deals);
   reseal_slot(session, std::move(slot.key), slot.custody_epoch);
   session.record("user-passphrase", session.user_name());
 }

@@ -41,29 +41,38 @@ nlohmann::json deposit_fields() {
   return {{"delete", none}, {"duress", none}, {"put", none}};
 }
 
-/// One scalar, dealt to every index there may be: each custodian gets the share of its own.
-struct Dealt {
+/// A secret as custodians file it.
+struct Label {
   std::string_view kind;  // "user", "case"
   std::string_view type;  // "oprf", "share"
   SecretName name;
-  std::string user;    // hex, or empty
-  std::string duress;  // hex, or empty
+  std::string user = {};    // hex, or empty
+  std::string duress = {};  // hex, or empty
+};
+
+/// One scalar, dealt to every index there may be: each custodian gets the share of its own.
+struct Dealt {
+  Label label;
   DealtScalar scalar;
 };
 
 Dealt deal(std::string_view kind, std::string_view type, const SecretName& name, const Scalar& secret,
            std::size_t threshold) {
-  return {kind, type, name, "", "", deal_scalar(secret, static_cast<unsigned>(threshold), kMaxShares)};
+  return {{kind, type, name}, deal_scalar(secret, static_cast<unsigned>(threshold), kMaxShares)};
+}
+
+nlohmann::json put_object(const Label& label, const Scalar& share, const VaultId& vault, const BoxPublicKey& box) {
+  SecretWriter layout(kDepositMagic.size() + vault.size() + label.name.id.size() + 4 + Scalar::kSize);
+  layout.put(as_bytes(kDepositMagic)).put(vault).put(label.name.id).put(be32(label.name.version));
+  layout.put(share);
+  return {{"duress", label.duress},       {"id", to_hex(label.name.id)},
+          {"kind", label.kind},           {"sealed", to_base64(seal_to(box, layout.finish()))},
+          {"type", label.type},           {"user", label.user},
+          {"version", label.name.version}};
 }
 
 nlohmann::json put_object(const Dealt& dealt, const VaultId& vault, const CustodianSeat& seat) {
-  SecretWriter layout(kDepositMagic.size() + vault.size() + dealt.name.id.size() + 4 + Scalar::kSize);
-  layout.put(as_bytes(kDepositMagic)).put(vault).put(dealt.name.id).put(be32(dealt.name.version));
-  layout.put(dealt.scalar.shares.at(seat.index - 1));
-  return {{"duress", dealt.duress},       {"id", to_hex(dealt.name.id)},
-          {"kind", dealt.kind},           {"sealed", to_base64(seal_to(seat.custodian.box, layout.finish()))},
-          {"type", dealt.type},           {"user", dealt.user},
-          {"version", dealt.name.version}};
+  return put_object(dealt.label, dealt.scalar.shares.at(seat.index - 1), vault, seat.custodian.box);
 }
 
 std::string deleted(const SecretName& name, std::string_view type) {
@@ -72,9 +81,11 @@ std::string deleted(const SecretName& name, std::string_view type) {
 
 }  // namespace
 
-void CustodyClient::Parts::ask(AllCustodians::Question question, std::size_t need) {
+std::vector<CustodianReport> CustodyClient::Parts::ask(AllCustodians::Question question, std::size_t need) {
   question.signer = &device.key;
-  require_done(all.ask(question), need, plan.threshold);
+  auto reports = all.ask(question);
+  require_done(reports, need, plan.threshold);
+  return reports;
 }
 
 std::function<void(std::size_t, const std::string&)> CustodyClient::Parts::take_done() const {
@@ -87,25 +98,32 @@ std::function<void(std::size_t, const std::string&)> CustodyClient::Parts::take_
   };
 }
 
-void CustodyClient::Parts::deposit(const std::function<nlohmann::json(std::size_t index)>& fields, const SigningKey& by,
-                                   std::size_t need) {
+std::vector<CustodianReport> CustodyClient::Parts::deposit(
+    const std::function<nlohmann::json(std::size_t index)>& fields, const SigningKey& by, std::size_t need) {
   const auto request = [&](std::size_t i) {
     return all.post(i, "/v1/secrets",
                     {{"deposit", to_json(all.statement(i, kSecretsDomain, "secrets", fields(i), by))}});
   };
-  ask({.request = request, .take = take_done()}, need);
+  return ask({.request = request, .take = take_done()}, need);
 }
 
-Element CustodyClient::Parts::deal_share(std::string_view kind, const SecretName& name, const Scalar& secret,
-                                         const SigningKey& by) {
+std::vector<MissedSeat> CustodyClient::Parts::missed_by(const std::vector<CustodianReport>& reports) const {
+  std::vector<MissedSeat> missed;
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    if (!reports[i].done()) missed.push_back({plan.custodians[i].index, reports[i].name, reports[i].reason});
+  }
+  return missed;
+}
+
+Deal CustodyClient::Parts::deal_share(std::string_view kind, const SecretName& name, const Scalar& secret,
+                                      const SigningKey& by) {
   const auto dealt = deal(kind, "share", name, secret, plan.threshold);
   const auto fields = [&](std::size_t i) {
     auto made = deposit_fields();
     made["put"].push_back(put_object(dealt, all.settings().vault, all.settings().custodians[i]));
     return made;
   };
-  deposit(fields, by, plan.threshold);
-  return dealt.scalar.commitment;
+  return {dealt.scalar.commitment, missed_by(deposit(fields, by, plan.threshold))};
 }
 
 void CustodyClient::Parts::delete_all(const std::vector<std::string>& names, const SigningKey& owner) {
@@ -153,7 +171,7 @@ void CustodyClient::renew_policy(const CustodyPolicy& policy, const SigningKey& 
   parts_->ask({.request = request, .take = parts_->take_done()}, all.size());
 }
 
-void CustodyClient::add_device(const CustodyId& id, const VerifyKey& key, const SigningKey& owner) {
+std::vector<MissedSeat> CustodyClient::add_device(const CustodyId& id, const VerifyKey& key, const SigningKey& owner) {
   auto& all = parts_->all;
   const nlohmann::json fields{{"add", nlohmann::json::array({device_object(id, key)})},
                               {"remove", nlohmann::json::array()}};
@@ -161,7 +179,7 @@ void CustodyClient::add_device(const CustodyId& id, const VerifyKey& key, const 
     const auto statement = all.statement(i, kDevicesDomain, "devices", fields, owner);
     return all.post(i, "/v1/policy", {{"devices", to_json(statement)}, {"policy", nullptr}});
   };
-  parts_->ask({.request = request, .take = parts_->take_done()}, parts_->plan.threshold);
+  return parts_->missed_by(parts_->ask({.request = request, .take = parts_->take_done()}, parts_->plan.threshold));
 }
 
 void CustodyClient::enrol_device(const CustodyId& id, const std::vector<std::pair<VerifyKey, ByteArray<32>>>& tokens) {
@@ -180,8 +198,8 @@ void CustodyClient::enrol_device(const CustodyId& id, const std::vector<std::pai
 void CustodyClient::deal_user(const UserDeposit& deposit, const SigningKey& by) {
   const auto& all = parts_->all;
   Dealt oprf = deal("user", "oprf", deposit.name, deposit.oprf, parts_->plan.threshold);
-  oprf.user = to_hex(deposit.user.bytes);
-  oprf.duress = to_hex(deposit.duress.bytes);
+  oprf.label.user = to_hex(deposit.user.bytes);
+  oprf.label.duress = to_hex(deposit.duress.bytes);
   const Dealt share = deal("user", "share", deposit.name, deposit.share, parts_->plan.threshold);
   const auto fields = [&](std::size_t i) {
     auto made = deposit_fields();
@@ -193,12 +211,34 @@ void CustodyClient::deal_user(const UserDeposit& deposit, const SigningKey& by) 
   parts_->deposit(fields, by, all.size());
 }
 
-Element CustodyClient::deal_case(const SecretName& name, const Scalar& secret, const SigningKey& by) {
+Deal CustodyClient::deal_case(const SecretName& name, const Scalar& secret, const SigningKey& by) {
   return parts_->deal_share("case", name, secret, by);
 }
 
-void CustodyClient::deal_handover(const SecretName& name, const Scalar& secret, const SigningKey& owner) {
-  parts_->deal_share("user", name, secret, owner);
+Deal CustodyClient::deal_handover(const SecretName& name, const Scalar& secret, const SigningKey& owner) {
+  return parts_->deal_share("user", name, secret, owner);
+}
+
+void CustodyClient::bring_shares(std::uint32_t index, const std::vector<MissedShare>& missed, const SigningKey& by) {
+  auto& all = parts_->all;
+  const auto& seats = parts_->plan.custodians;
+  const auto seat = std::ranges::find(seats, index, &CustodianSeat::index);
+  require(seat != seats.end(), "custody: no such seat");
+  const auto place = static_cast<std::size_t>(seat - seats.begin());
+  const auto shares = parts_->shares_of(index, missed);
+  auto fields = deposit_fields();
+  for (std::size_t i = 0; i < missed.size(); ++i) {
+    const Label label{missed[i].kind == ScopeKind::kCase ? "case" : "user", "share", missed[i].name};
+    fields["put"].push_back(put_object(label, shares[i], all.settings().vault, seat->custodian.box));
+  }
+  const auto request = [&](std::size_t i) {
+    return all.post(i, "/v1/secrets", {{"deposit", to_json(all.statement(i, kSecretsDomain, "secrets", fields, by))}});
+  };
+  const auto reports = all.ask(
+      {.request = request, .signer = &parts_->device.key, .take = parts_->take_done(), .asks = [&](std::size_t i) {
+         return i == place;
+       }});
+  require_done({reports[place]}, 1, 1);
 }
 
 void CustodyClient::delete_shares(const std::vector<SecretName>& cases, const SigningKey& owner) {

@@ -22,6 +22,23 @@ struct SecretName {
   bool operator==(const SecretName&) const = default;
 };
 
+/// A custodian that did not take what the others took: it was not reached in time, or refused.
+struct MissedSeat {
+  std::uint32_t index = 0;  // of its seat
+  std::string name;
+  std::string reason;  // a clause for people
+};
+struct Deal {
+  Element commitment;
+  std::vector<MissedSeat> missed;
+};
+/// A `share` secret that one custodian has none of.
+struct MissedShare {
+  ScopeKind kind = ScopeKind::kCase;
+  SecretName name;
+  Element commitment;
+};
+
 /// What the custodians are given of one user.
 struct UserDeposit {
   SecretName name;
@@ -80,16 +97,21 @@ class CustodyClient {
   void enrol(const std::vector<ByteArray<32>>& tokens, const CustodyPolicy& policy, const SigningKey& owner);
   /// All must take it.
   void renew_policy(const CustodyPolicy& policy, const SigningKey& owner);
-  void add_device(const CustodyId& id, const VerifyKey& key, const SigningKey& owner);
+  /// Returns who does not know it yet.
+  std::vector<MissedSeat> add_device(const CustodyId& id, const VerifyKey& key, const SigningKey& owner);
   /// This machine by one-time tokens, for the custodians whose key is named.
   void enrol_device(const CustodyId& id, const std::vector<std::pair<VerifyKey, ByteArray<32>>>& tokens);
 
   /// Deals both scalars among the custodians. All must take it.
   void deal_user(const UserDeposit& deposit, const SigningKey& by);
-  /// Deals `secret` among the custodians. Returns the commitment.
-  Element deal_case(const SecretName& name, const Scalar& secret, const SigningKey& by);
+  /// Deals `secret` among the custodians.
+  Deal deal_case(const SecretName& name, const Scalar& secret, const SigningKey& by);
   /// The half of the catalogue key that custodians hold; by an owner.
-  void deal_handover(const SecretName& name, const Scalar& secret, const SigningKey& owner);
+  Deal deal_handover(const SecretName& name, const Scalar& secret, const SigningKey& owner);
+  /// Brings the custodian at the seat of `index` its shares of what it missed, as those of the others determine them:
+  /// what they hold stays as it is. All or none, 64 at most. For the same once more there is the same share.
+  /// @throws also Error{kDamaged} when too many of the others lie.
+  void bring_shares(std::uint32_t index, const std::vector<MissedShare>& missed, const SigningKey& by);
   /// All must take it: else enough may be left to put it together.
   void delete_shares(const std::vector<SecretName>& cases, const SigningKey& owner);
   /// Both types; all must take it.

@@ -189,6 +189,16 @@ Scalar CustodyClient::release(const SecretName& name, const Element& commitment)
   return std::move(release_all(parts_->all, parts_->device.key, std::move(wanted)).front());
 }
 
+std::vector<Scalar> CustodyClient::Parts::shares_of(std::uint32_t index, const std::vector<MissedShare>& missed) {
+  std::vector<Wanted> wanted;
+  wanted.reserve(missed.size());
+  for (const auto& one : missed) wanted.push_back({one.name, SharePile(plan.threshold, one.commitment)});
+  release_some(all, device.key, wanted);
+  std::vector<Scalar> shares;
+  for (const auto& one : wanted) shares.push_back(one.pile.share_of(index));
+  return shares;
+}
+
 TriesReport CustodyClient::confirm(const CustodyId& user, const SigningKey& key) {
   auto& all = parts_->all;
   TriesReport tries;

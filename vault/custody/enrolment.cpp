@@ -1,6 +1,7 @@
 #include "vault/custody/enrolment.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "crypto/random.h"
@@ -13,7 +14,9 @@
 #include "vault/audit/proof.h"
 #include "vault/custody/card.h"
 #include "vault/custody/client.h"
+#include "vault/custody/dealing.h"
 #include "vault/custody/device.h"
+#include "vault/custody/incomplete.h"
 #include "vault/custody/shares.h"
 #include "vault/records/export_folder.h"
 #include "vault/sharing/bundle.h"
@@ -275,15 +278,15 @@ const CustodyPlan* plan_in_force(Session& session) {
 }
 
 /// For what may wait: people are changed all the same.
-void try_with_custodians(Session& session, const std::string& what, const std::function<void()>& action) {
+void try_with_custodians(Session& session, const std::string& what, const std::function<void()>& action,
+                         const std::string& and_then = "repeat it with casevault custody enroll") {
   try {
     action();
   } catch (const Error& error) {
-    if (error.code() != Errc::kTooFewCustodians && error.code() != Errc::kCustodiansRefused &&
-        error.code() != Errc::kNotAllowed)
-      throw;
-    session.warn(what + " could not be told to all custodians: " + error.what() +
-                 "; repeat it with casevault custody enroll");
+    static constexpr std::array kWaiting = {Errc::kTooFewCustodians, Errc::kCustodiansRefused, Errc::kNotAllowed,
+                                            Errc::kBusy};
+    if (std::ranges::find(kWaiting, error.code()) == kWaiting.end()) throw;
+    session.warn(what + " could not be told to all custodians: " + error.what() + "; " + and_then);
   }
 }
 
@@ -348,13 +351,16 @@ CustodyProgress continue_custody(Session& session, const EnrolObserver& observer
   session.record("custody-enroll", "", "continued");
   if (plan != nullptr) {
     renew_policies(session);
+    std::vector<User> waiting;  // copies: each deposit renews the catalogue's state
     for (const auto* user : session.state().active_users()) {
-      if (user->slot_custody != plan->epoch) deposit_for_user(session, *user);
+      if (user->slot_custody != plan->epoch) waiting.push_back(*user);
     }
+    for (const auto& user : waiting) deposit_for_user(session, user);
   }
   renew_catalog_key(session);
   rekey_cases(session, observer);
   forget_announced_shares(session);
+  complete_deposits(session);
   return custody_progress(session);
 }
 
@@ -387,15 +393,21 @@ CustodyProgress custody_progress(Session& session) {
     if (user->slot_custody != state.custody_epoch()) progress.users_waiting.push_back(user->keys.name);
   }
   progress.to_forget = still_to_forget(session);
+  progress.incomplete = incomplete_deposits(session);
   return progress;
 }
 
-void deposit_for_user(Session& session, const User& user) {
+void deposit_for_user(Session& session, User user) {
   const auto* plan = plan_in_force(session);
   if (plan == nullptr) return;
-  try_with_custodians(session, "the new user " + user.keys.name, [&] {
-    custodians_of(session, plan->epoch).deal_user(deposit_of(*plan, user), session.identity().signing);
-  });
+  try_with_custodians(
+      session, "user " + user.keys.name,
+      [&] {
+        begin_dealing(session, plan->epoch, user.keys.id);
+        custodians_of(session, plan->epoch).deal_user(deposit_of(*plan, user), session.identity().signing);
+        end_dealing(session, plan->epoch, user.keys.id);
+      },
+      "it is done by itself when an owner next unlocks and all of them answer");
 }
 
 void announce_removed_user(Catalog::Update& update, const Header& header, const UserId& user) {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "vault/custody/incomplete.h"
 #include "vault/custody/shares.h"
 #include "vault/custody/wire.h"
 #include "vault/storage/file.h"
@@ -27,6 +28,7 @@ struct EnrolRequest {
 struct CustodyProgress {
   std::vector<std::int64_t> cases_waiting;  // re-keyed when somebody who may add to them next does
   std::vector<std::string> users_waiting;   // converted at their next unlocking
+  std::vector<Incomplete> incomplete;       // what hangs on fewer custodians than there are
   std::vector<StillToForget> to_forget;     // of former custody, at the next unlocking of an owner that reaches them
 };
 
@@ -60,7 +62,8 @@ void drop_former_plans(Session& session);
 
 // For changes of people, in a vault under custody; nothing otherwise. What custodians could not be told is said in a
 // warning of the session.
-void deposit_for_user(Session& session, const User& user);
+/// `user`: a copy, for the catalogue's state changes by it.
+void deposit_for_user(Session& session, User user);
 /// In the same update as the removal.
 void announce_removed_user(Catalog::Update& update, const Header& header, const UserId& user);
 void forget_removed_user(Session& session, const std::string& name);

@@ -63,6 +63,13 @@ DeviceKey device_called(const Vault& vault, const std::optional<std::string>& na
   return *std::move(device);
 }
 
+void warn_of_strangers(Session& session, const std::vector<MissedSeat>& missed) {
+  for (const auto& seat : missed)
+    session.warn(seat.name + " does not know the machine (" + seat.reason +
+                 "), so that one custodian fewer may fail where it is used; repeat the command when " + seat.name +
+                 " answers");
+}
+
 bool is_conflict(const Error& error) {
   return error.code() == Errc::kCustodiansRefused &&
          std::string_view(error.what()).starts_with("the custodians hold something else");
@@ -86,8 +93,9 @@ std::string enrol_machine(Session& session, const std::string& text) {
   session.record("custody-device", request.name, "begun");
   const auto& plan = newest_plan(session.keys().header);
   try {
-    custodians_of(session, plan.epoch)
-        .add_device(custody_id(plan.salt, ScopeKind::kDevice, request.name), request.key, session.identity().signing);
+    const auto id = custody_id(plan.salt, ScopeKind::kDevice, request.name);
+    const auto& owner = session.identity().signing;
+    warn_of_strangers(session, custodians_of(session, plan.epoch).add_device(id, request.key, owner));
   } catch (const Error& error) {
     if (!is_conflict(error)) throw;
     throw Error(Errc::kCustodiansRefused, "the custodians know another machine as " + request.name + " already",

@@ -17,6 +17,7 @@ bool SharePile::try_with(const std::vector<bool>& is_chosen) {
   auto secret = interpolate(chosen);
   if (commitment_ && !commits_to(*commitment_, secret)) return false;
   secret_ = std::move(secret);
+  chosen_ = std::move(chosen);
   return true;
 }
 

@@ -16,6 +16,8 @@ class SharePile {
   bool is_found() const { return secret_.has_value(); }
   /// @pre is_found()
   Scalar take() { return std::move(*secret_); }
+  /// What custodian `index` would hold, by the shares that gave the secret. @pre is_found()
+  Scalar share_of(std::uint32_t index) const { return share_at(chosen_, index); }
 
  private:
   bool try_with(const std::vector<bool>& chosen);
@@ -23,6 +25,7 @@ class SharePile {
   std::size_t threshold_;
   std::optional<Element> commitment_;
   std::vector<ScalarShare> shares_;
+  std::vector<ScalarShare> chosen_;  // those that gave the secret
   std::optional<Scalar> secret_;
 };
 

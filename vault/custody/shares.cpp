@@ -12,6 +12,8 @@
 #include "vault/custody/choices.h"
 #include "vault/custody/device.h"
 #include "vault/custody/enrolment.h"
+#include "vault/custody/incomplete.h"
+#include "vault/custody/secret_names.h"
 #include "vault/storage/catalog_state.h"
 #include "vault/storage/json.h"
 
@@ -24,16 +26,6 @@ constexpr std::string_view kHandover = "handover/";
 const std::string kStatusHint = "casevault custody status";
 
 std::string case_name(std::int64_t number) { return "C-" + std::to_string(number); }
-
-const CustodyPlan& plan_of(const Header& header, std::uint32_t epoch) {
-  const auto* plan = header.custody_of(epoch);
-  if (plan == nullptr) throw Error(Errc::kDamaged, "vault.json does not name the custodians", "casevault verify");
-  return *plan;
-}
-
-SecretName name_of(const CustodyPlan& plan, std::int64_t number, std::uint32_t key_epoch) {
-  return {custody_id(plan.salt, ScopeKind::kCase, case_name(number)), key_epoch};
-}
 
 /// `share/<custody epoch>/<case number>/<key epoch>`, `user-secrets/<custody epoch>/<user id>` or
 /// `handover/<custody epoch>/<catalogue epoch>`
@@ -83,10 +75,6 @@ struct Announced {
   }
 };
 
-SecretName name_of(const CustodyPlan& plan, const std::string& user) {
-  return {custody_id(plan.salt, ScopeKind::kUser, user), plan.epoch};
-}
-
 std::vector<ScalarShare> chosen_of(const std::vector<ScalarShare>& shares, const std::vector<bool>& chosen) {
   std::vector<ScalarShare> some;
   for (std::size_t i = 0; i < shares.size(); ++i) {
@@ -130,23 +118,18 @@ bool can_wait(const Error& error) {
   return std::ranges::find(kWaiting, error.code()) != kWaiting.end();
 }
 
-/// Under the name of nobody: users' names are not empty.
-SecretName handover_name(const CustodyPlan& plan, std::uint32_t catalog_epoch) {
-  return {custody_id(plan.salt, ScopeKind::kUser, ""), catalog_epoch};
-}
-
 SecretName secret_name(const CatalogState& state, const CustodyPlan& plan, const Announced& announced) {
   switch (announced.kind) {
     case Announced::Kind::kCase:
-      return name_of(plan, announced.number, announced.key_epoch);
+      return case_secret(plan, announced.number, announced.key_epoch);
     case Announced::Kind::kHandover:
-      return handover_name(plan, announced.key_epoch);
+      return handover_secret(plan, announced.key_epoch);
     case Announced::Kind::kUser:
       break;
   }
   const auto* user = state.find_user(announced.user);
   if (user == nullptr) throw Error(Errc::kDamaged, "catalog.db: a user to be forgotten is unknown", "casevault verify");
-  return {custody_id(plan.salt, ScopeKind::kUser, user->keys.name), plan.epoch};
+  return user_secret(plan, user->keys.name);
 }
 
 std::string name_for_people(const CatalogState& state, const Announced& announced) {
@@ -194,7 +177,7 @@ void forget_at(Session& session, const CustodyPlan& plan, const std::vector<Forg
 SlotKey custody_slot_key(const Header& header, const CustodyPlan& plan, const std::string& user,
                          const PassphraseKey& stretched, CustodyClient& custodians,
                          const std::function<bool(const SlotKey&)>& opens) {
-  const auto name = name_of(plan, user);
+  const auto name = user_secret(plan, user);
   const auto share = interpolate(custodians.release_shares(name, plan.threshold));
   std::optional<SlotKey> first, right;
   const auto try_key = [&](SlotKey key) {
@@ -228,7 +211,7 @@ SlotKey custody_slot_key(const Header& header, const CustodyPlan& plan, const st
 
 SlotKey agreed_slot_key(const Header& header, const CustodyPlan& plan, const std::string& user,
                         const PassphraseKey& stretched, CustodyClient& custodians) {
-  const auto name = name_of(plan, user);
+  const auto name = user_secret(plan, user);
   const auto need = std::min<std::size_t>(plan.threshold + 1, plan.custodians.size());
   const auto shares = custodians.release_shares(name, plan.custodians.size());
   const auto evaluation = custodians.evaluate(name, stretched, [](const auto&) { return false; });
@@ -283,7 +266,7 @@ namespace {
 // under duress, too, takes a request and an answer of the same size.
 void ask_as_the_vault_around(Session& session) {
   const auto* plan = shown_plan(session);
-  if (plan != nullptr) shown_custodians(session).release({name_of(*plan, session.user_name())});
+  if (plan != nullptr) shown_custodians(session).release({user_secret(*plan, session.user_name())});
 }
 
 }  // namespace
@@ -292,7 +275,7 @@ std::optional<CustodyShare> release_case_share(Session& session, const CaseEntry
   if (session.keys().around) ask_as_the_vault_around(session);
   if (entry.custody_epoch == 0) return std::nullopt;
   const auto& header = session.keys().header;
-  const auto name = name_of(plan_of(header, entry.custody_epoch), entry.number, entry.epoch);
+  const auto name = case_secret(plan_of(header, entry.custody_epoch), entry.number, entry.epoch);
   return custody_share(header.vault_id, custodians_of(session, entry.custody_epoch).release(name, *entry.share));
 }
 
@@ -300,24 +283,30 @@ std::optional<NewCaseShare> deal_case_share(Session& session, std::int64_t numbe
   const auto epoch = session.state().custody_epoch();
   if (epoch == 0) return std::nullopt;
   const auto& header = session.keys().header;
-  const auto name = name_of(plan_of(header, epoch), number, key_epoch);
+  const auto& plan = plan_of(header, epoch);
+  const auto name = case_secret(plan, number, key_epoch);
   auto& custodians = custodians_of(session, epoch);
   const auto secret = random_scalar();
-  const auto commitment = custodians.deal_case(name, secret, session.identity().signing);
+  const auto deal = custodians.deal_case(name, secret, session.identity().signing);
   const auto released = custodians.release({name});
-  if (!commits_to(commitment, released.front())) {
+  if (!commits_to(deal.commitment, released.front())) {
     throw Error(Errc::kTooFewCustodians, case_name(number) + ": the custodians do not give back what they were given",
                 "casevault custody status");
   }
-  return NewCaseShare{custody_share(header.vault_id, secret), commitment, epoch};
+  warn_of_missed(session, plan, deal.missed);
+  return NewCaseShare{custody_share(header.vault_id, secret), deal.commitment, epoch, deal.missed};
 }
 
-void deal_handover_share(Session& session, const Scalar& scalar, std::uint32_t catalog_epoch) {
+std::vector<MissedSeat> deal_handover_share(Session& session, const Scalar& scalar, std::uint32_t catalog_epoch) {
   const auto custody_epoch = session.state().custody_epoch();
-  const auto name = handover_name(plan_of(session.keys().header, custody_epoch), catalog_epoch);
+  const auto& plan = plan_of(session.keys().header, custody_epoch);
+  const auto name = handover_secret(plan, catalog_epoch);
   auto& custodians = custodians_of(session, custody_epoch);
-  custodians.deal_handover(name, scalar, session.identity().signing);
-  if (equal_constant_time(custodians.release({name}).front(), scalar)) return;
+  auto deal = custodians.deal_handover(name, scalar, session.identity().signing);
+  if (equal_constant_time(custodians.release({name}).front(), scalar)) {
+    warn_of_missed(session, plan, deal.missed);
+    return std::move(deal.missed);
+  }
   throw Error(Errc::kTooFewCustodians, "the custodians do not give back what they were given; nothing was changed",
               "casevault custody status");
 }
@@ -328,7 +317,7 @@ CustodyShare release_handover_share(const Header& header, const Environment& env
   for (auto plan = header.custody.rbegin();; ++plan) {
     try {
       auto custodians = connect(header, *plan, environment);
-      return custody_share(header.vault_id, custodians.release({handover_name(*plan, catalog_epoch)}).front());
+      return custody_share(header.vault_id, custodians.release({handover_secret(*plan, catalog_epoch)}).front());
     } catch (const Error&) {
       if (std::next(plan) == header.custody.rend()) throw;
     }

@@ -49,11 +49,13 @@ struct NewCaseShare {
   CustodyShare share;
   Element commitment;
   std::uint32_t custody_epoch = 0;
+  std::vector<MissedSeat> missed;  // to be announced with the case's new epoch: announce_missed
 };
 std::optional<NewCaseShare> deal_case_share(Session& session, std::int64_t number, std::uint32_t key_epoch);
 
 /// The custodians' half of a new catalogue key (vault/access/handover.h), asked back before anything relies on it.
-void deal_handover_share(Session& session, const Scalar& scalar, std::uint32_t catalog_epoch);
+/// Returns who has no share of it.
+std::vector<MissedSeat> deal_handover_share(Session& session, const Scalar& scalar, std::uint32_t catalog_epoch);
 /// Before there is a session. Whichever custodians of `header` hold it. @throws as CustodyClient, and `connect`.
 CustodyShare release_handover_share(const Header& header, const Environment& environment, std::uint32_t catalog_epoch);
 

@@ -18,7 +18,7 @@
 namespace casevault {
 namespace {
 
-constexpr int kLookEveryMs = 60'000;  // at vault.json
+constexpr int kLookEveryMs = 5'000;  // at vault.json
 constexpr std::chrono::seconds kFirstPause{1};
 constexpr std::chrono::seconds kLongestPause{30};
 constexpr std::size_t kMaxLine = 65'536;           // bytes

@@ -18,20 +18,30 @@ struct CombineRequest {
   std::string user;  // the new owner
 };
 
-struct CombineResult {
-  std::string organisation;
-  std::string fingerprint;           // of the vault, to be compared with the sheets
-  std::vector<std::int64_t> cases;   // recovered and re-keyed
-  std::vector<std::int64_t> lost;    // never sealed to these trustees, or damaged
-  std::vector<std::string> put_out;  // names of those who were in the vault
-  bool was_under_custody = false;
-  std::uint64_t audit_entries = 0;  // in the copy, as it came
-  std::int64_t newest_ms = 0;       // when the copy's catalogue was last changed
-  VerifyResult verification;        // of the recovered vault, everything read
+/// Never sealed to these trustees, or damaged.
+struct LostCase {
+  std::int64_t number = 0;
+  std::vector<std::string> who_could;  // users who could open it in the copy
 };
 
-/// What can be said before the trustees type. @throws Error: kUsage, kNoVault.
-void check_combine(const CombineRequest& request);
+struct CombineResult {
+  std::uint32_t threshold = 0;  // of the trustees, as it was
+  std::uint32_t count = 0;
+  std::string organisation;
+  std::string fingerprint;          // of the vault, to be compared with the sheets
+  std::vector<std::int64_t> cases;  // recovered and re-keyed
+  std::vector<LostCase> lost;
+  std::vector<std::string> put_out;  // names of those who were in the vault
+  bool was_under_custody = false;
+  std::uint64_t audit_entries = 0;    // in the copy, as it came
+  std::int64_t newest_ms = 0;         // when the copy's catalogue was last changed
+  bool was_rolled_back = false;       // the log tells of changes that the catalogue of the copy does not have
+  std::vector<std::string> warnings;  // plain sentences
+  VerifyResult verification;          // of the recovered vault, everything read
+};
+
+/// What can be said before the trustees type. @throws Error: kUsage, kNoVault, and what ReplicaStore says.
+void check_combine(const CombineRequest& request, const Environment& environment);
 
 /// A working vault again, from a copy and the trustees' key: nobody of before is in it, the new owner is, with the
 /// right to manage every case that was sealed to the trustees. Custody is ended. Everything that somebody with an older
@@ -40,7 +50,8 @@ void check_combine(const CombineRequest& request);
 /// of it was read and checked, or not at all; the source is only read.
 /// @throws Error: kWrongPassphrase when these trustees' shares do not open this copy; kUsage, kNoVault, kDestroyed,
 /// kDamaged, kNoSpace.
-CombineResult combine_vault(const CombineRequest& request, const Identity& trustees, const SecretBytes& passphrase,
-                            const Environment& environment, const RecoveryObserver& observer);
+CombineResult combine_vault(const CombineRequest& request, const RecoverySeed& seed, const SecretBytes& passphrase,
+                            const Environment& environment, const RecoveryObserver& observer,
+                            const RestoreProgress& progress);
 
 }  // namespace casevault

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "vault/access/case_access.h"
 #include "vault/access/case_keys.h"
 #include "vault/access/catalog_rotation.h"
 #include "vault/access/session_keys.h"
@@ -18,11 +19,16 @@ namespace {
 
 std::string case_name(std::int64_t number) { return "C-" + std::to_string(number); }
 
+bool may_add(const CatalogState& state, const CaseEntry& entry, const UserId& user) {
+  const auto* grant = state.grant_of(entry, user);
+  return grant != nullptr && grant->right >= Right::kAdd;
+}
+
 /// Everything that this owner can seal, before anything is changed: custodians take their time.
 std::map<std::int64_t, CaseSecrets> open_own_cases(Session& session, const RecoveryObserver& observer) {
   std::map<std::int64_t, CaseSecrets> secrets;
   for (const auto& [number, entry] : session.state().cases()) {
-    if (session.state().grant_of(entry, session.user_id()) == nullptr) continue;
+    if (!may_add(session.state(), entry, session.user_id())) continue;
     if (entry.custody_epoch > 0) observer("asking the custodians for " + case_name(number));
     secrets.emplace(number, case_secrets(session, entry));
   }
@@ -39,31 +45,47 @@ void seal_cases(Session& session, Catalog::Update& update, const std::map<std::i
   }
 }
 
+/// The sheets of a set that did not come in force are worth nothing, and must not be taken for others.
 void put_in_force(Session& session, const NewRecoverySet& set, const std::map<std::int64_t, CaseSecrets>& secrets,
-                  const std::map<std::int64_t, std::uint32_t>& epochs) {
-  const ExclusiveAccess exclusive(session);
-  const auto& keys = session.keys();
-  const auto roles = own_role_keys(session);
-  const auto organisation = open_organisation_keys(session, "recovery-renew");
-  Catalog::Update update(session.catalog());
-  const auto handover = encode_handover(keys.header.vault_id, keys.catalog_key, keys.catalog_epoch, session.identity(),
-                                        keys_of_active_users(update.state()),
-                                        update.state().handover_custody() > 0 ? Handing::kHalf : Handing::kWhole,
-                                        public_half(set.identity, "trustees"));
-  update.erase_blob(update.state().handover_hash());
-  append_recovery_set(update, author_of(session), set, update.put_blob(handover));
-  append_recovery_keys(update, author_of(session), roles, organisation);
-  seal_cases(session, update, secrets, epochs);
-  update.announce_file("handover");
-  const auto next = session.folder() / "handover" / kNextHandover;
-  replace_file(next, handover);
-  update.commit();
-  replace_file(handover_path(session.folder(), keys.catalog_epoch), handover);
-  remove_file(next);
-  session.catalog().set_finished("handover");
+                  const std::map<std::int64_t, std::uint32_t>& epochs, const Path& sheets) {
+  try {
+    const ExclusiveAccess exclusive(session);
+    rotate_catalog(session, std::nullopt, [&](Catalog::Update& update) {
+      append_recovery_set(update, author_of(session), set);
+      seal_cases(session, update, secrets, epochs);
+    });
+  } catch (const Error&) {
+    if (session.catalog().is_current()) shred_sheets(sheets);
+    throw;
+  }
+}
+
+void rekey_cases(Session& session, const RecoveryObserver& observer) {
+  std::vector<std::int64_t> numbers;
+  for (const auto& [number, entry] : session.state().cases()) {
+    if (entry.opens_for_former_set) numbers.push_back(number);
+  }
+  for (const auto number : numbers) {
+    observer("giving " + case_name(number) + " a new key");
+    rekey_case(session, number);
+  }
 }
 
 }  // namespace
+
+std::vector<UncoveredCase> cases_of_others(const Session& session, bool only_waiting) {
+  const auto& state = session.state();
+  std::vector<UncoveredCase> cases;
+  for (const auto& [number, entry] : state.cases()) {
+    if (only_waiting ? entry.recovery_key.has_value() : may_add(state, entry, session.user_id())) continue;
+    UncoveredCase uncovered{number, {}};
+    for (const auto* user : state.active_users()) {
+      if (may_add(state, entry, user->keys.id)) uncovered.who_can.push_back(user->keys.name);
+    }
+    cases.push_back(std::move(uncovered));
+  }
+  return cases;
+}
 
 RenewResult renew_recovery(Session& session, const TrusteePlan& plan, const RecoveryObserver& observer) {
   if (session.role() != Role::kOwner) session.refuse("recovery-renew", "", "only an owner of the vault may do this");
@@ -72,20 +94,24 @@ RenewResult renew_recovery(Session& session, const TrusteePlan& plan, const Reco
   refuse_inside_vault(session.place(), plan.sheets, "the folder for the shares");
   session.record("recovery-renew", "", "begun");
   const auto& state = session.state();
-  const auto set = make_recovery_set(plan.threshold, plan.count, &state);
+  const auto& root = session.keys().header.root_key;
+  const auto set = make_recovery_set(plan.threshold, plan.count, state.vault(), root, &state);
   std::map<std::int64_t, std::uint32_t> epochs;
   for (const auto& [number, entry] : state.cases()) epochs[number] = entry.epoch;
   const auto secrets = open_own_cases(session, observer);
   RenewResult result;
   result.set = slip39_set_name(set.identifier);
-  observer("writing the shares");
+  result.replaced = state.recovery().has_value();
+  observer("writing the sheets");
   result.sheets = write_sheets(
-      plan.sheets, {state.organisation(), fingerprint(state.vault(), state.root()), session.environment().now_ms()},
-      set);
+      plan.sheets, {state.organisation(), fingerprint(state.vault(), root), session.environment().now_ms()}, set);
   observer("putting them in force");
-  put_in_force(session, set, secrets, epochs);
-  for (const auto& [number, entry] : session.state().cases())
-    (entry.recovery_key ? result.covered : result.waiting).push_back(number);
+  put_in_force(session, set, secrets, epochs, plan.sheets);
+  rekey_cases(session, observer);
+  result.waiting = cases_of_others(session, true);
+  for (const auto& [number, entry] : session.state().cases()) {
+    if (entry.recovery_key) result.covered.push_back(number);
+  }
   session.record("recovery-renew", "");
   return result;
 }
@@ -103,7 +129,7 @@ ShareSet share_set(const std::vector<Slip39Share>& shares) {
   return set;
 }
 
-Identity combine_shares(const std::vector<Slip39Share>& shares) {
+RecoverySeed combine_shares(const std::vector<Slip39Share>& shares) {
   const auto set = share_set(shares);
   if (set.missing > 0) {
     const auto count = std::to_string(set.missing);
@@ -112,13 +138,12 @@ Identity combine_shares(const std::vector<Slip39Share>& shares) {
                     " shares that are needed are here: " + count + (set.missing == 1 ? " is" : " are") + " missing",
                 "ask another trustee of the set " + set.name);
   }
-  return recovery_identity(slip39_seed(slip39_combine(shares, {})));
+  return slip39_seed(slip39_combine(shares, {}));
 }
 
 std::optional<HandedOver> handed_to_trustees(const Path& folder, const VaultId& vault, const Identity& trustees) {
   std::vector<Path> files;
   for (const auto epoch : handover_epochs(folder)) files.push_back(handover_path(folder, epoch));
-  files.push_back(folder / "handover" / kNextHandover);
   for (const auto& path : files) {
     const auto file = read_small_file(path, kHandoverFileSize);
     auto handed = file ? find_handover(vault, *file, trustees) : std::nullopt;

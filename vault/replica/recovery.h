@@ -14,19 +14,30 @@ namespace casevault {
 // Trustees: people who hold shares of a key that opens a copy of the vault when its machine, its custodians and
 // everybody's passphrase are gone (docs/format.md section 16).
 
+/// A case that the session's user may not add to, and so cannot seal to new trustees.
+struct UncoveredCase {
+  std::int64_t number = 0;
+  std::vector<std::string> who_can;  // users who may add: it is sealed when one of them next unlocks
+};
 struct RenewResult {
   std::vector<Path> sheets;
-  std::string set;                    // its name, two words
-  std::vector<std::int64_t> covered;  // cases that the new shares open
-  std::vector<std::int64_t> waiting;  // cases that this owner cannot open: sealed by the next who adds to them
+  std::string set;                     // its name, two words
+  std::vector<std::int64_t> covered;   // cases that the new shares open
+  std::vector<UncoveredCase> waiting;  // cases that they do not open yet
+  bool replaced = false;               // there were sheets before
 };
 using RecoveryObserver = std::function<void(const std::string& step)>;
 
-/// Makes shares for trustees, in place of those before, if any. The sheets are all written and synced before one
-/// catalogue change puts the set in force, with everything sealed to it that this owner holds. From then on nothing new
-/// is sealed to the set before; copies of the vault from before still open with it. For owners. Asks custodians for the
+/// `only_waiting`: of those that are not sealed to the set in force.
+std::vector<UncoveredCase> cases_of_others(const Session& session, bool only_waiting);
+
+/// Makes shares for trustees, in place of those before, if any. The sheets are all written and synced before one new
+/// catalogue, with a key and an audit key that those before do not open, puts the set in force, with everything sealed
+/// to it that this owner holds. Then every case that those before could open and this owner may add to gets a new key;
+/// the others get one when somebody next adds to them. So shares of before, with any copy from before, open nothing
+/// that is written to these afterwards; copies from before still open with them. For owners. Asks custodians for the
 /// shares of cases under custody.
-/// @throws Error: kUsage, kNotAllowed, kTooFewCustodians: then nothing has changed but for the sheets.
+/// @throws Error: kUsage, kNotAllowed, kTooFewCustodians: then nothing has changed.
 RenewResult renew_recovery(Session& session, const TrusteePlan& plan, const RecoveryObserver& observer);
 
 /// What shares say of themselves, together.
@@ -39,9 +50,9 @@ struct ShareSet {
 };
 /// @throws Error{kUsage} when they are of several sets, one is there twice, or they are no trustees' shares of a vault.
 ShareSet share_set(const std::vector<Slip39Share>& shares);
-/// The trustees' identity of enough shares. @throws Error: kUsage when there are too few, kDamaged when the digest
-/// shows that they do not belong together.
-Identity combine_shares(const std::vector<Slip39Share>& shares);
+/// What enough shares hold together. @throws Error: kUsage when there are too few, kDamaged when the digest shows that
+/// they do not belong together; where there are more than are needed, it names those that do not.
+RecoverySeed combine_shares(const std::vector<Slip39Share>& shares);
 
 /// The key of the catalogue as it lies in the vault's folder, as it was handed to the trustees. Believe it only after
 /// the catalogue shows that it came from an owner. nullopt: not handed to these.

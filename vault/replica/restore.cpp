@@ -334,7 +334,8 @@ Rebuilt rebuild_vault(const RestoreRequest& request, const Path& folder, const R
   make_folders(folder);
   clear_but_bodies(folder);
   make_skeleton(folder);
-  const bool is_vault = !is_remote(request.source) && std::filesystem::exists(Path(request.source) / "vault.json");
+  const bool is_vault = !is_remote(request.source) && std::filesystem::exists(Path(request.source) / "vault.json") &&
+                        !std::filesystem::exists(Path(request.source) / "snapshots");
   if (is_vault) {
     auto copied = copy_vault(request.source, folder, environment);
     if (std::filesystem::is_directory(folder / kSpare)) make_skeleton(folder / kSpare);

@@ -33,16 +33,17 @@ constexpr Language kEnglish{
         "This paper helps to bring back the case files of {} when their computers, passphrases and custodians are "
         "gone. It opens nothing alone: any {} of the {} shares are needed, together with a copy of the vault.",
     .rules =
-        {"Keep it as you keep a will: dry, locked away, not where you live with the others who hold one. Do not "
-         "photograph it, do not type it into a phone or a website. Nobody from the office needs to see it unless you "
-         "were asked to help recover.",
+        {"Keep it as you keep a will: dry, locked away, apart from the other shares. Do not photograph it, do not type "
+         "it into a phone or a website: the square pattern holds the same words, and any camera reads it. Nobody from "
+         "the office needs to see it unless you were asked to help recover.",
          "If you are asked for it: call the person below first, on a number that you know. Come together, bring the "
-         "paper. The words are read into the program casevault (casevault recovery combine), on a computer that is "
-         "trusted.",
+         "paper. The words are typed, down the columns, into the free program casevault (casevault recovery combine), "
+         "on a computer that is trusted. They are a share of SLIP-0039.",
          "To check it once a year, on a trusted computer: casevault recovery check, and type the words. It tells "
-         "whether they are intact; with enough shares, whether they would open the vault. It opens nothing.",
-         "If it is lost, copied or seized: say so at once. New shares can be made; these are then worth nothing for "
-         "copies made from that day on, but still open older ones."},
+         "whether the words are right; with enough shares, whether they would open the vault. It opens nothing.",
+         "If it is lost, copied or seized: say so at once. New shares can be made; these then open no copy that is "
+         "made "
+         "afterwards, but still open older ones."},
     .set = "All shares of this set begin with the words",
     .fingerprint = "Fingerprint of the vault, to be compared when it is recovered",
     .made = "Made on",
@@ -56,14 +57,15 @@ constexpr Language kRussian{
         "он ничего не открывает: нужны любые {} из {} частей и копия хранилища.",
     .rules =
         {"Храните его как завещание: в сухом месте, под замком, отдельно от других частей. Не снимайте его, не вводите "
-         "в телефон или на сайте. Никому из офиса не нужно его видеть, пока вас не попросили помочь восстановить.",
+         "в телефон или на сайте: в квадратном узоре те же слова, и их прочтёт любая камера. Никому из офиса не нужно "
+         "его видеть, пока вас не попросили помочь восстановить.",
          "Если вас о нём просят: сначала позвоните человеку, указанному ниже, по известному вам номеру. Соберитесь "
-         "вместе, принесите листы. Слова вводят в программу casevault (casevault recovery combine) на надёжном "
-         "компьютере.",
+         "вместе, принесите листы. Слова вводят по столбцам в свободную программу casevault (casevault recovery "
+         "combine) на надёжном компьютере. Это часть ключа по SLIP-0039.",
          "Раз в год проверьте его на надёжном компьютере: casevault recovery check, и введите слова. Программа скажет, "
-         "целы ли они, а если частей достаточно, открыли бы они хранилище. Она ничего не открывает.",
+         "верны ли они, а если частей достаточно, открыли бы они хранилище. Она ничего не открывает.",
          "Если лист потерян, скопирован или изъят: сообщите сразу. Сделают новые части; эти не откроют копий, "
-         "сделанных с того дня, но старые копии ещё открывают."},
+         "сделанных после этого, но старые копии ещё открывают."},
     .set = "Все части этого набора начинаются словами",
     .fingerprint = "Отпечаток хранилища: сверьте его при восстановлении",
     .made = "Сделано",
@@ -79,8 +81,8 @@ constexpr Markup kHead = R"(<!DOCTYPE html>
 <title>casevault</title>
 <style>
 @page { size: A4; margin: 12mm }
-body { font: 8.5pt/1.3 sans-serif; color: #000; background: #fff; max-width: 186mm; margin: 0 auto }
-h1 { font-size: 14pt; margin: 0 } h2 { font-size: 9pt; margin: 0 } p, ul { margin: 1.2mm 0 } ul { padding-left: 4mm }
+body { font: 10pt/1.3 sans-serif; color: #000; background: #fff; max-width: 186mm; margin: 0 auto }
+h1 { font-size: 15pt; margin: 0 } h2 { font-size: 10.5pt; margin: 0 } p, ul { margin: 1.2mm 0 } ul { padding-left: 4mm }
 .halves { display: grid; grid-template-columns: 1fr 1fr; gap: 6mm }
 .share { display: grid; grid-template-columns: 62mm 1fr; gap: 5mm; margin: 3mm 0; border: 1px solid #000; padding: 3mm }
 ol { columns: 3; margin: 0; padding-left: 9mm; font: 12pt/1.6 monospace }
@@ -171,14 +173,20 @@ bool is_sheet_name(std::string_view name) {
   return name.starts_with("trustee-") && (name.ends_with(".txt") || name.ends_with(".html"));
 }
 
+Path whole_path(const Path& folder) {
+  const auto path = std::filesystem::absolute(folder).lexically_normal();
+  return path.has_filename() ? path : path.parent_path();
+}
+
+/// A file with another name, too, is that other file: it is only unlinked here.
 void shred_file(const Path& path) {
-  auto file = File::open_for_update(path);
-  if (!file) return;
-  Bytes noise(static_cast<std::size_t>(std::min<std::uint64_t>(file->size(), kMaxSheetFile)));
-  fill_random(noise);
-  file->write_at(0, noise);
-  file->sync();
-  file.reset();
+  auto file = std::filesystem::hard_link_count(path) == 1 ? File::open_for_update(path) : std::nullopt;
+  if (file) {
+    Bytes noise(static_cast<std::size_t>(std::min<std::uint64_t>(file->size(), kMaxSheetFile)));
+    fill_random(noise);
+    file->write_at(0, noise);
+    file->sync();
+  }
   remove_file(path);
 }
 
@@ -216,17 +224,19 @@ std::string sheet_html(const SheetSet& set, const NewRecoverySet& shares, std::s
 }
 
 void check_sheet_folder(const Path& folder) {
-  if (std::filesystem::exists(std::filesystem::symlink_status(folder)))
-    throw Error(Errc::kUsage, "the folder for the shares is there already", "name a new one with --shares DIR");
-  const auto parent = std::filesystem::absolute(folder).lexically_normal().parent_path();
+  const auto target = whole_path(folder);
+  if (std::filesystem::exists(std::filesystem::symlink_status(target)))
+    throw Error(Errc::kUsage, "the folder for the sheets is there already: " + target.string(),
+                "name a new one with --shares DIR");
+  const auto parent = target.parent_path();
   if (!std::filesystem::is_directory(parent))
-    throw Error(Errc::kUsage, "the folder that the shares are to go to does not exist: " + parent.string());
+    throw Error(Errc::kUsage, "the folder that the sheets are to go to does not exist: " + parent.string(),
+                "is the stick plugged in and opened? see: ls " + parent.parent_path().string());
 }
 
 std::vector<Path> write_sheets(const Path& folder, const SheetSet& set, const NewRecoverySet& shares) {
   check_sheet_folder(folder);
-  auto target = std::filesystem::absolute(folder).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();
+  const auto target = whole_path(folder);
   const auto partial = target.parent_path() / ("." + to_hex(random_array<8>()) + ".partial");
   make_directory(partial);
   std::vector<Path> files;
@@ -247,7 +257,7 @@ std::vector<Path> write_sheets(const Path& folder, const SheetSet& set, const Ne
 
 SecretBytes words_in_sheet(ByteView file) {
   auto text = as_text(file);
-  const auto at = text.starts_with(kLine) ? 0 : text.find("\n" + std::string(kLine));
+  const auto at = text.starts_with(kLine) ? 0 : text.rfind("\n" + std::string(kLine));  // the last: names come before
   if (at == text.npos) return SecretBytes::copy_of(file);
   text.remove_prefix(text.find(kLine, at) + kLine.size());
   return SecretBytes::copy_of(as_bytes(text.substr(0, text.find_first_of("\r\n"))));
@@ -256,7 +266,8 @@ SecretBytes words_in_sheet(ByteView file) {
 ShreddedSheets shred_sheets(const Path& folder) {
   ShreddedSheets shredded;
   for (const auto& name : list_directory(folder)) {
-    if (!is_sheet_name(name)) {
+    const bool is_file = std::filesystem::is_regular_file(std::filesystem::symlink_status(folder / name));
+    if (!is_sheet_name(name) || !is_file) {
       shredded.left.push_back(name);
       continue;
     }

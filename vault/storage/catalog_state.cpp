@@ -287,6 +287,7 @@ void CatalogState::new_case_epoch(Context& c) {
   entry.epoch = epoch;
   entry.epoch_change = c.change.number;
   entry.recovery_key.reset();
+  entry.opens_for_former_set = false;
   entry.grants.insert(entry.grants.end(), grants.begin(), grants.end());
 }
 
@@ -311,7 +312,7 @@ void CatalogState::case_head(Context& c) {
   c.require(own != nullptr && own->right >= Right::kAdd, "its author may not add to the case");
   const ChainHead head{c.fields.count("count"), c.fields.hex<32>("hash")};
   c.require(head.count > entry.head.count || head == entry.head, "the case's chain does not grow");
-  c.require(head == entry.head || !needs_rotation(entry), "a removed user still knew the case's key");
+  c.require(head == entry.head || !needs_rotation(entry), "somebody of before still knew the case's key");
   entry.head = head;
   entry.head_log_size = c.cite.size;
 }
@@ -394,7 +395,7 @@ std::optional<Right> CatalogState::right_at(const CaseEntry& entry, std::uint32_
 }
 
 bool CatalogState::needs_rotation(const CaseEntry& entry) const {
-  if (entry.custody_epoch != custody_epoch_) return true;
+  if (entry.custody_epoch != custody_epoch_ || entry.opens_for_former_set) return true;
   return std::ranges::any_of(entry.grants, [&](const Grant& g) {
     const auto* user = find_user(g.user);
     return g.epoch == entry.epoch && (user == nullptr || !user->active);

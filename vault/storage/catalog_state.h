@@ -70,6 +70,7 @@ struct CaseEntry {
   ChainHead head;                            // of the case's chain, as last published
   std::uint64_t epoch_change = 0;            // number of the change that began the current epoch
   std::optional<Sha256Digest> recovery_key;  // hash of what is sealed of this epoch to the recovery set in force
+  bool opens_for_former_set = false;         // an earlier recovery set was given this epoch's key
   std::uint64_t head_log_size = 0;           // what that head's statement cites
   bool closed = false;
   std::uint64_t closed_log_size = 0;
@@ -90,9 +91,9 @@ struct CaseEntry {
 ///   grant       case, epoch, user, right, key; by somebody who may manage
 ///   case-head   case, epoch, count, hash; by somebody who may add
 ///   close       case; by somebody who may manage
-///   recovery    set, threshold, count, its keys, handover; by an owner
+///   recovery    set, threshold, count, its keys; by an owner
 ///   recovery-keys  role keys and organisation's keys, sealed to the set in force; by an owner
-///   recovery-case  case, epoch, set, key; by somebody with a grant, once for each epoch and set
+///   recovery-case  case, epoch, set, key; by somebody who may add, once for each epoch and set
 ///   rehearsal   set, shares; by a user
 ///   recover     user, slot, handover, keys, cases; by the recovery set in force: puts everybody out, lets one owner in
 ///   organisation, organisation-key, contact, contact-remove, share, receipt, receive: SharingState

@@ -10,10 +10,6 @@ inline constexpr std::array<std::string_view, 5> kVaultFiles = {"vault.json", "s
                                                                 "catalog.db-journal", "absent"};
 inline constexpr std::array<std::string_view, 5> kVaultFolders = {"cases", "bodies", "handover", "audit", "spare"};
 
-/// In `handover/`: the file of the epoch as it will be once other trustees are in force. A copy that is taken in that
-/// moment can still be recovered.
-inline constexpr const char* kNextHandover = "next";
-
 /// Left by an interrupted change; means nothing.
 inline bool is_partial_file(std::string_view name) { return name.starts_with('.') && name.ends_with(".partial"); }
 

@@ -36,13 +36,15 @@ void CatalogState::recovery(Context& c) {
   set.threshold = static_cast<std::uint32_t>(threshold);
   set.count = static_cast<std::uint32_t>(count);
   c.require(!had_recovery_set(set.identifier) && !find_user(set.keys.id), "the set was there before");
-  handover_hash_ = c.fields.hex<32>("handover");
   set.change = c.change.number;
   set.since_ms = c.time_ms;
   set.by = c.by;
   recovery_sets_.push_back(set.identifier);
   recovery_ = std::move(set);
-  for (auto& [number, entry] : cases_) entry.recovery_key.reset();
+  for (auto& [number, entry] : cases_) {
+    entry.opens_for_former_set = entry.opens_for_former_set || entry.recovery_key.has_value();
+    entry.recovery_key.reset();
+  }
 }
 
 void CatalogState::recovery_keys(Context& c) {
@@ -54,7 +56,8 @@ void CatalogState::recovery_keys(Context& c) {
 
 void CatalogState::recovery_case(Context& c) {
   auto& entry = case_of(c);
-  c.require(grant_of(entry, c.by) != nullptr, "its author could not open the case");
+  const auto* own = grant_of(entry, c.by);
+  c.require(own != nullptr && own->right >= Right::kAdd, "its author may not add to the case");
   c.require(c.fields.count("epoch") == entry.epoch, "it is for another epoch");
   c.require(recovery_ && c.fields.count("set") == recovery_->identifier, "it is for another recovery set");
   c.require(!entry.recovery_key, "the case's key was sealed to the trustees before");

@@ -513,6 +513,28 @@ class KillTest(FaultTest):
             return memory, False  # killed
         return memory, True
 
+    def test_kill_before_a_tombstone_is_synced(self):
+        """Then nobody was told of the order; it is carried out all the same where its line was written."""
+        root = scratch("custodian")
+        tombstones = os.path.join(root, "custodian", "tombstones")
+        under = strace(os.devnull, "-P", tombstones, "-e", "inject=fdatasync:signal=KILL", calls="fdatasync")
+        service = Service(root, under=under, env=UNDER_STRACE).started()
+        office = Enrolled(service)
+        user = office.add_user()
+        guard = service.connection()
+        self.addCleanup(guard.close)
+        target = f"/v1/orders/wait?after=0&to={office.to}&vault={office.vault}"
+        guard.request("GET", target, headers=sign_request("GET", target, b"", office.device))
+        with self.assertRaises((OSError, http.client.HTTPException)):
+            office.send_order(office.order("destroy", "vault"))
+        with self.assertRaises((OSError, http.client.HTTPException)):
+            guard.getresponse()
+        self.assertEqual(service.running.finish().status, -signal.SIGKILL)
+        again = office.service = Service(root).started()
+        self.addCleanup(again.running.kill)
+        self.assertEqual(office.evaluate(user).word, "destroyed")
+        self.assertEqual(stop(again).status, DONE)
+
     def test_kill_at_every_durable_step(self):
         log = os.path.join(scratch("calls"), "strace")
         service = Service(scratch("custodian"), under=strace(log, calls=DURABLE_CALLS), env=UNDER_STRACE)

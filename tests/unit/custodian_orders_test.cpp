@@ -493,6 +493,49 @@ TEST_F(Orders, OnlyWakeAfterTheCommit) {
   EXPECT_EQ(at.custodian->take_woken().size(), 1u);
 }
 
+// What was told before the commit is told again just so where the commit never came.
+TEST_F(Orders, ForEverWakeAsSoonAsTheirTombstoneIsThere) {
+  vault.obey("lock");
+  vault.obey("unlock");
+  at.custodian->take_woken();
+  std::uint64_t last = 2;
+  for (const auto& [type, of] :
+       {std::pair{"destroy", scope(vault.first)}, {"destroy", "vault"}, {"burn", burn_scope()}}) {
+    const auto begun = vault.wait(last, vault.device.key);
+    ASSERT_TRUE(begun.wait) << type;
+    at.commits = false;
+    vault.obey(type, of);
+    EXPECT_EQ(at.custodian->take_woken(), std::vector<VaultId>{vault.id}) << type;
+    const auto told = at.custodian->poll(*begun.wait, at.now);
+    ASSERT_TRUE(told) << type;
+    EXPECT_EQ(json_of(*told).at("number"), last + 1);
+    at.commits = true;
+    at.now += kSecondMs;
+    at.restart();
+    EXPECT_EQ(vault.wait(last, vault.device.key).answer->body, told->body) << type;
+    ++last;
+  }
+}
+
+TEST_F(Orders, ThatTombstonesKeepWakeOnce) {
+  at.commits = false;
+  vault.obey("destroy", scope(vault.first));
+  vault.obey("destroy");
+  EXPECT_EQ(at.custodian->take_woken(), std::vector<VaultId>{vault.id});
+  at.custodian->commit();
+  EXPECT_TRUE(at.custodian->take_woken().empty());
+}
+
+// Its number would be another one.
+TEST_F(Orders, WakeAfterTheCommitWhereACrashWouldUndoOneBefore) {
+  at.commits = false;
+  vault.obey("lock");
+  vault.obey("destroy");
+  EXPECT_TRUE(at.custodian->take_woken().empty());
+  at.custodian->commit();
+  EXPECT_EQ(at.custodian->take_woken(), std::vector<VaultId>{vault.id});
+}
+
 TEST_F(Orders, TellABurnedDeviceOfItsEndAndNothingElse) {
   vault.obey("lock");
   vault.obey("unlock");

@@ -267,6 +267,8 @@ WireAnswer Custodian::end_wait(const OrderWait& wait, std::int64_t now_ms) {
 }
 
 std::vector<VaultId> Custodian::take_woken() {
+  parts_->woken.merge(parts_->core->kept_news);
+  parts_->core->kept_news.clear();
   std::vector<VaultId> woken(parts_->woken.begin(), parts_->woken.end());
   parts_->woken.clear();
   return woken;

@@ -35,7 +35,8 @@ struct OrderWait {
 
 /// A custodian's rules and what it keeps, apart from sockets: one thread, no waiting, time comes in as an argument.
 /// Everything that `handle` does is in memory and in one open transaction until `commit`; an answer may leave only
-/// after the commit that follows it. After a failed commit the object is unusable, but for `undo`.
+/// after the commit that follows it, but for those of `poll` to vaults of `take_woken`. After a failed commit the
+/// object is unusable, but for `undo`.
 class Custodian {
  public:
   struct Identity {
@@ -66,11 +67,12 @@ class Custodian {
     std::optional<OrderWait> wait;
   };
   WaitOrAnswer begin_wait(const WireRequest& request, const WireSignature* signature, std::int64_t now_ms);
-  /// After a commit: the answer for a waiting device, nullopt when there is nothing new for it.
+  /// The answer for a waiting device, nullopt when there is nothing new for it.
   std::optional<WireAnswer> poll(const OrderWait& wait, std::int64_t now_ms);
   /// When a wait ends without news.
   WireAnswer end_wait(const OrderWait& wait, std::int64_t now_ms);
-  /// Vaults whose waiting devices have news since the last call.
+  /// Vaults whose waiting devices have news since the last call: what was committed, and before that what a tombstone
+  /// on the disk tells of.
   std::vector<ByteArray<16>> take_woken();
 
   /// For a timer, about once a minute: locks vaults that have been silent for too long, and notes that it was awake, so

@@ -33,8 +33,9 @@ struct Core {
   Tombstones tombstones;
   RequestGate gate;
   Vaults vaults;
-  std::set<VaultId> news;  // vaults with orders done since the last commit
-  std::int64_t now;        // of the last request
+  std::set<VaultId> news;       // vaults with orders done since the last commit
+  std::set<VaultId> kept_news;  // vaults with such orders that a restart would do again, just as they are
+  std::int64_t now;             // of the last request
   bool is_disk_full = false;
 
   // ---- Who asks, for what. They throw Refusal.
@@ -58,7 +59,8 @@ struct Core {
   void add_device(Vault& vault, const Device& device);
   /// With the number, the deletions, the log entry and the receipt.
   void finish_order(Vault& vault, Order& order, std::int64_t at);
-  /// Carries out what tombstones tell of this vault and its store does not.
+  /// Carries out what tombstones tell of this vault and its store does not. So an order that has one lasts from then on
+  /// and may be told of before the commit: but only where no other one, which a crash would undo, was numbered before.
   void apply_tombstones(Vault& vault);
 
   // ---- The log.

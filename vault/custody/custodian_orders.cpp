@@ -51,8 +51,9 @@ bool drop_former_cards(Core& core, Vault& vault, const Sha256Digest& hash) {
   return false;
 }
 
-// A change for ever is on the disk before it begins.
-void write_tombstone(Core& core, const Vault& vault, const Order& order) {
+// A change for ever is on the disk before it begins. False for others.
+bool write_tombstone(Core& core, const Vault& vault, const Order& order) {
+  if (order.terms.type != OrderType::kBurn && order.terms.type != OrderType::kDestroy) return false;
   Tombstone stone{.at = core.now,
                   .statement = order.statement,
                   .terms = order.terms,
@@ -62,7 +63,15 @@ void write_tombstone(Core& core, const Vault& vault, const Order& order) {
                   .owners = vault.policy.owners,
                   .signers = owners_who_signed(vault)};
   if (order.terms.type == OrderType::kBurn) stone.key = vault.devices.at(order.terms.id).key;
-  if (stone.key || order.terms.type == OrderType::kDestroy) core.tombstones.append(std::move(stone));
+  core.tombstones.append(std::move(stone));
+  return true;
+}
+
+void carry_out(Core& core, Vault& vault, Order& order) {
+  const bool is_first = !core.news.contains(vault.id);
+  const bool is_kept = write_tombstone(core, vault, order);
+  core.finish_order(vault, order, core.now);
+  if (is_first && is_kept) core.kept_news.insert(core.news.extract(vault.id));
 }
 
 WireAnswer wait_answer(const Vault& vault, const nlohmann::json& orders, std::uint64_t number) {
@@ -176,8 +185,7 @@ WireAnswer take_order(Core& core, const Request& request) {
   order.terms = ask.terms;
   const bool is_news = add_signatures(order, ask.signatures) || is_shorter;
   if (order.signatures.size() >= signatures_needed(vault.policy, order.terms.type)) {
-    write_tombstone(core, vault, order);
-    core.finish_order(vault, order, core.now);
+    carry_out(core, vault, order);
     return {.body = order.receipt, .clock = std::nullopt};
   }
   if (is_news) {

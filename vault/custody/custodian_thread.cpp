@@ -66,6 +66,7 @@ void CustodianThread::run() noexcept {
 /// One batch; false when there is nothing left to do for ever.
 bool CustodianThread::work() {
   Batch batch = next_batch();
+  woken_.clear();
   serve(batch.jobs);
   for (const ConnectionId connection : batch.gone) waits_.remove(connection);
   has_space_for([this] { tick(); });
@@ -102,6 +103,7 @@ void CustodianThread::serve(std::vector<Job>& jobs) {
   if (has_space_for(handle_all)) return;
   for (Job& job : jobs) {
     waits_.remove(job.connection);
+    if (woken_.contains(job.connection)) continue;
     const bool is_order = job.request.wire.method == "POST" && job.request.wire.path == "/v1/orders";
     if (!is_order || !obey_on_a_full_disk(job)) replies_.push_back({job.connection, Custodian::no_space()});
   }
@@ -136,6 +138,7 @@ void CustodianThread::handle(Job& job) {
   touched_ = true;
   if (request.wire.path != "/v1/orders/wait") {
     replies_.push_back({job.connection, custodian_.handle(request.wire, signature, now_ms_())});
+    answer_woken();
     return;
   }
   Custodian::WaitOrAnswer started = custodian_.begin_wait(request.wire, signature, now_ms_());
@@ -166,19 +169,21 @@ void CustodianThread::commit() {
   if (std::exchange(touched_, false)) custodian_.commit();
 }
 
-/// The long polls for which the last commit has news.
+/// The long polls for which there is news on the disk. Nothing else is answered here: it may not be committed yet.
 void CustodianThread::answer_woken() {
   for (const ByteArray<16>& vault : custodian_.take_woken()) {
+    std::vector<Reply> replies;
     std::size_t told = 0;
     for (const ConnectionId connection : waits_.of_vault(vault)) {
       auto answer = custodian_.poll(waits_.at(connection), now_ms_());
       if (!answer) continue;
       waits_.remove(connection);
-      replies_.push_back({connection, std::move(*answer)});
+      woken_.insert(connection);
+      replies.push_back({connection, std::move(*answer)});
       ++told;
-      if (replies_.size() >= kSendAtOnce) send_replies();
+      if (replies.size() >= kSendAtOnce) deliver_(std::exchange(replies, {}));
     }
-    send_replies();
+    if (!replies.empty()) deliver_(std::move(replies));
     service_log::info("vault " + service_log::short_id(vault) + ": news for " + std::to_string(told) + " machines");
   }
 }

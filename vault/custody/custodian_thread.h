@@ -4,6 +4,7 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -20,7 +21,8 @@ struct Reply {
 };
 
 /// The one thread that owns the custodian. It takes all requests that are queued, lets the custodian handle each, and
-/// commits once for all of them; only then do the answers go (group commit). It also keeps the long polls.
+/// commits once for all of them; only then do the answers go (group commit). It also keeps the long polls: those that
+/// an order which cannot be lost any more wakes are answered before the commit.
 class CustodianThread {
  public:
   /// Called on the thread, with answers whose effects are on the disk.
@@ -81,7 +83,8 @@ class CustodianThread {
   std::size_t queued_bytes_ = 0;
   bool draining_ = false;
 
-  Waits waits_;  // the thread's own, like what follows
+  Waits waits_;                   // the thread's own, like what follows
+  std::set<ConnectionId> woken_;  // long polls that were answered before the commit of this batch
   std::vector<Reply> replies_;
   Waits::Clock::time_point next_tick_{};
   bool touched_ = false;  // something was handled since the last commit

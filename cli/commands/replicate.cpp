@@ -199,6 +199,11 @@ int run_replicate(Invocation& call) {
   if (!call.has("dry-run"))
     call.out().next("see that it can be brought back: casevault restore " + shell_word(call.argument(0)) +
                     " --vault NEWDIR");
+  if (is_remote(call.argument(0))) {
+    call.out().note(
+        "to bring it back on another machine you need the keys of this remote (rclone config file): keep a copy "
+        "elsewhere");
+  }
   return status;
 }
 

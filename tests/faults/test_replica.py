@@ -966,8 +966,9 @@ class RemoteTest(FaultTest):
         office = self.office
         served, env = self.serve(kind)
         target = "rclone:away:office"
-        first = office.replicate(target, env=env)
-        self.assertEqual(first["target"], "rclone:away")
+        made = office.ok("--json", "replicate", target, env=env)
+        self.assertEqual(made.objects()[-1]["target"], "rclone:away")
+        self.assertIn("keep a copy elsewhere", made.said)
         old = dict(office.expected)
         office.add("C-1", {"more": noise(300_000)})
         second = office.replicate(target, env=env)
@@ -982,6 +983,11 @@ class RemoteTest(FaultTest):
         with office.at(place):
             office.check_records(old)
         folder = os.path.join(served.folder, "office")
+        body = "bodies/" + files_of(os.path.join(folder, "bodies"))[0]
+        flip(os.path.join(folder, body))
+        self.assertEqual(office.try_restore(target, env=env)[0].status, DAMAGED)
+        self.assertEqual(office.replicate(target, "--check", env=env)["mended_objects"], 1)
+        self.assertEqual(office.try_restore(target, env=env)[0].status, DONE)
         for name in RANDOM.sample(needed_by_newest(folder), 2):
             kept = read(os.path.join(folder, name))
             flip(os.path.join(folder, name))
@@ -990,7 +996,7 @@ class RemoteTest(FaultTest):
             self.assertIn(name, result.said)
             write(os.path.join(folder, name), kept)
         kept = office.replicate(target, "--keep", "1", env=env)
-        self.assertEqual(kept["deleted_snapshots"], 2)
+        self.assertEqual(kept["deleted_snapshots"], 3)
         result, _ = office.try_restore(target, env=env)
         self.assertEqual(result.status, DONE, str(result))
 
@@ -1011,6 +1017,19 @@ class RemoteTest(FaultTest):
             office.replicate("rclone:away:", "--keep", "1", env=env)
         self.assertEqual(set(foreign) - set(files_of(served.folder)), set())
         self.assertEqual(office.try_restore("rclone:away:", env=env)[0].status, DONE)
+
+    def test_remote_that_never_ends(self):
+        office = self.office
+        served, env = self.serve("webdav")
+        office.replicate("rclone:away:office", env=env)
+        bin_folder = office.fresh("bin")
+        for command in ("cat", "lsf"):
+            script = write(os.path.join(bin_folder, "rclone"),
+                           f"#!/bin/sh\nfor word; do case $word in {command}) exec cat /dev/zero;; esac; done\n"
+                           f"exec {RCLONE} \"$@\"\n")
+            os.chmod(script, 0o755)
+            result, _ = office.try_restore("rclone:away:office", env={**env, "PATH": bin_folder + ":/usr/bin:/bin"})
+            self.assertEqual(result.status, DAMAGED, str(result))
 
     def test_full_remote(self):
         """Whatever rclone says last: that there was no room is told from the rest."""

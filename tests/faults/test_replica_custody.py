@@ -3,7 +3,8 @@ import os
 import shutil
 
 from custodians import Custodian, KeptOffice
-from harness import DAMAGED, DONE, PARTIAL, FaultTest, main, scratch, write
+from harness import DAMAGED, DONE, PARTIAL, FaultTest, files_of, main, scratch, write
+from replicas import flip
 
 
 class ReplicaCustodyTest(FaultTest):
@@ -47,6 +48,24 @@ class ReplicaCustodyTest(FaultTest):
         office.ok("custody", "enroll-device", "--name", "new", *[c.invitation() for c in self.custodians], passphrase=False, env=new)
         office.vault = before
         self.check_reads(place, new)
+
+    def test_damaged_on_a_new_machine(self):
+        new = {"HOME": os.path.join(self.root, "new-machine")}
+        os.makedirs(new["HOME"])
+        self.office.ok("add", "C-1", write(os.path.join(self.office.root, "sources", "large"), os.urandom(90_000)))
+        self.office.ok("replicate", self.replica)
+        (body,) = files_of(os.path.join(self.replica, "bodies"))
+        flip(os.path.join(self.replica, "bodies", body))
+        refused, place = self.restore(env=new)
+        self.assertEqual(refused.status, DAMAGED, str(refused))
+        self.assertIn(body, refused.said)
+        self.assertIn("--damaged", refused.said)
+        self.assertFalse(os.path.exists(place))
+        taken, place = self.restore("--damaged", env=new)
+        self.assertEqual(taken.status, DAMAGED, str(taken))
+        self.assertIn(body, taken.said)
+        self.assertIn("custody enroll-device", taken.said)
+        self.assertTrue(os.path.exists(place))
 
     def test_older_than_the_custodians_have_seen(self):
         office = self.office

@@ -83,6 +83,8 @@ class RcloneStore : public ReplicaStore {
         take_listed(std::string_view(rest).substr(at, end - at), sizes);
       }
       rest.erase(0, at);
+      constexpr std::size_t kMaxLine = 1u << 16;
+      if (rest.size() > kMaxLine) throw Error(Errc::kDamaged, label() + " lists a name without end");
     };
     Talk talk;
     const int status =
@@ -97,13 +99,13 @@ class RcloneStore : public ReplicaStore {
   std::optional<Bytes> read(const std::string& name, std::size_t max_bytes) override {
     Bytes content;
     const auto take = [&](ByteView data) {
-      if (content.size() <= max_bytes) content.insert(content.end(), data.begin(), data.end());
+      content.insert(content.end(), data.begin(), data.end());
+      if (content.size() > max_bytes) throw Error(Errc::kDamaged, name + " is longer than it can be");
     };
     Talk talk;
     const int status = run({"cat", spec(name)}, {}, take, talk, {});
     if (status == kNoSuchDirectory || status == kNoSuchFile) return std::nullopt;
     if (status != 0) fail("cannot be read", talk);
-    if (content.size() > max_bytes) throw Error(Errc::kDamaged, name + " is longer than it can be");
     return content;
   }
 

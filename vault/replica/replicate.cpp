@@ -297,10 +297,13 @@ class Replication {
       total += size;
     }
     std::uint64_t done = 0;
-    const auto there = store_.hash(names, [&](std::uint64_t bytes) {
+    auto there = store_.hash(names, [&](std::uint64_t bytes) {
       done += bytes;
       if (progress_) progress_(std::min(done, total), total);
     });
+    Names unread;
+    std::ranges::copy_if(names, std::back_inserter(unread), [&](const auto& name) { return !there.contains(name); });
+    if (!unread.empty()) there.merge(store_.hash(unread, {}));  // throws where it was the connection
     for (const auto& name : names) {
       const auto found = there.find(name);
       const bool is_whole = found != there.end() && (name.starts_with("bodies/") ? hashes.at(name) == found->second

@@ -1,5 +1,8 @@
 #include "cli/rclone.h"
 
+#include "cli/format.h"
+#include "vault/replica/layout.h"
+
 namespace casevault {
 
 RcloneSettings rclone_settings(const Process& process) {
@@ -10,6 +13,21 @@ RcloneSettings rclone_settings(const Process& process) {
   }
   settings.variables["LANG"] = "C.UTF-8";
   return settings;
+}
+
+RestoreRequest replica_source(Invocation& call, std::string source) {
+  RestoreRequest request{.source = std::move(source), .older = call.has("older")};
+  const auto text = call.value("snapshot");
+  if (!text) return request;
+  request.snapshot = parse_number(*text);
+  if (const auto name = std::string(kSnapshotFolder) + *text + ".json"; is_snapshot_name(name)) {
+    request.snapshot = number_in_name(name);
+    request.file = name;
+  }
+  if (!request.snapshot)
+    throw Error(Errc::kUsage, "--snapshot takes a number, or the name of a file in snapshots/ without .json",
+                help_hint(call.command()));
+  return request;
 }
 
 }  // namespace casevault

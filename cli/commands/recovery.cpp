@@ -424,12 +424,8 @@ void report_combined(Invocation& call, const CombineRequest& request, const Comb
 int run_combine(Invocation& call) {
   if (!call.has("from"))
     throw Error(Errc::kUsage, "--from is missing: where is the copy of the vault?", help_hint(call.command()));
-  RestoreRequest source{.source = *call.value("from"), .older = call.has("older")};
-  if (const auto text = call.value("snapshot")) {
-    source.snapshot = parse_number(*text);
-    if (!source.snapshot) throw Error(Errc::kUsage, "--snapshot takes a number", help_hint(call.command()));
-  }
-  const CombineRequest request{std::move(source), rclone_settings(call.process()), call.vault_folder(), call.user()};
+  const CombineRequest request{replica_source(call, *call.value("from")), rclone_settings(call.process()),
+                               call.vault_folder(), call.user()};
   check_combine(request, call.process().environment);
   const auto seed = combine_shares(read_all(call));
   const SecretBytes passphrase =

@@ -20,21 +20,6 @@ namespace {
 
 constexpr int kDamagedStatus = static_cast<int>(Errc::kDamaged);
 
-RestoreRequest request_of(Invocation& call) {
-  RestoreRequest request{.source = call.argument(0), .older = call.has("older")};
-  if (const auto text = call.value("snapshot")) {
-    request.snapshot = parse_number(*text);
-    if (const auto name = std::string(kSnapshotFolder) + *text + ".json"; is_snapshot_name(name)) {
-      request.snapshot = number_in_name(name);
-      request.file = name;
-    }
-    if (!request.snapshot)
-      throw Error(Errc::kUsage, "--snapshot takes a number, or the name of a file in snapshots/ without .json",
-                  help_hint(call.command()));
-  }
-  return request;
-}
-
 /// What must be fetched from other custodians' machines, or by another machine, before it opens.
 bool is_custodians_affair(const Vault& vault, Errc code) {
   if (vault.header().custody.empty()) return false;
@@ -49,7 +34,7 @@ class Restoring {
       : call_(call),
         environment_(call.process().environment),
         rclone_(rclone_settings(call.process())),
-        request_(request_of(call)),
+        request_(replica_source(call, call.argument(0))),
         folder_(call.vault_folder()),
         place_(place_to_rebuild(folder_)) {
     environment_.accepts_older = request_.older;

@@ -165,6 +165,9 @@ void Service::run() {
   accept();
   const auto work = boost::asio::make_work_guard(context_);
   context_.run();
+  // What came at the last moment holds a socket of a lane, and must not outlive it.
+  context_.restart();
+  context_.poll();
   if (failure_) std::rethrow_exception(failure_);
 }
 

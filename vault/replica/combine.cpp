@@ -89,12 +89,6 @@ class Workshop {
   bool finished_ = false;
 };
 
-/// Where there are snapshots it is a replica, whatever else was put there.
-bool is_vault_folder(const RestoreRequest& source) {
-  return !is_remote(source.source) && std::filesystem::exists(Path(source.source) / "vault.json") &&
-         !std::filesystem::exists(Path(source.source) / "snapshots");
-}
-
 void copy_keys_and_databases(const Path& source, const Path& folder) {
   copy_files(source, folder, {kVaultFiles.begin(), kVaultFiles.end()});
   for (const auto* name : {"cases", "bodies", "handover", "audit"}) {
@@ -157,33 +151,22 @@ class Combination {
 
   /// A vault's folder is taken as it is, whatever became of its slots; of a damaged replica what is whole.
   void take_keys_and_databases() {
-    if (is_vault_folder(request_.source)) return copy_keys_and_databases(request_.source.source, folder());
+    if (is_vault_folder(request_.source.source)) return copy_keys_and_databases(request_.source.source, folder());
     auto without_bodies = request_.source;
     without_bodies.leave_bodies = true;
     rebuilt_ = rebuild_vault(without_bodies, folder(), request_.rclone, environment_, {});
     result_.warnings = rebuilt_->warnings;
-    if (!rebuilt_->findings.empty()) drop_damaged_files();
-  }
-
-  void drop_damaged_files() const {
-    for (const auto& file : rebuilt_->snapshot->manifest.files) {
-      const auto path = folder() / file.name;
-      const auto there = File::open_for_reading(path);
-      if (there && there->size() == file.size && hash_file(path, environment_, {}) == file.hash) continue;
-      if (!can_do_without(file.name)) {
-        const auto& first = rebuilt_->findings.front();
-        throw Error(Errc::kDamaged, first.object + " " + first.meaning);
-      }
-      if (there) remove_file(path);
+    for (const auto& file : rebuilt_->lost) {
+      if (can_do_without(file)) continue;
+      const auto& first = rebuilt_->findings.front();
+      throw Error(Errc::kDamaged, first.object + " " + first.meaning);
     }
   }
 
   /// What is missing or was changed stays away; it is found when everything is read.
   void take_bodies() {
     if (!rebuilt_) return copy_bodies(request_.source.source, folder(), environment_, progress_);
-    std::vector<std::string> names;
-    for (const auto& body : rebuilt_->bodies.bodies) names.push_back(to_hex(body.id));
-    fetch_bodies(*rebuilt_, names, request_.source, folder(), request_.rclone, environment_, progress_);
+    fetch_bodies(*rebuilt_, std::nullopt, request_.source, folder(), request_.rclone, environment_, progress_);
   }
 
   /// Before what takes long, and before anything is changed: whether the shares open it, and whether it is one copy.
@@ -466,7 +449,7 @@ void check_source(const CombineRequest& request, const Environment& environment)
       throw Error(Errc::kNoVault, "there is no copy of a vault: " + source, "name one with --from SOURCE");
     refuse_inside_vault(source, request.folder, "the folder for the recovered vault");
   }
-  if (is_vault_folder(request.source)) {
+  if (is_vault_folder(source)) {
     if (request.source.snapshot)
       throw Error(Errc::kUsage, "this is the folder of a vault, which has no snapshots: " + source,
                   "leave --snapshot out");

@@ -259,11 +259,6 @@ std::uint64_t bytes_of(const std::vector<ReplicaBody>& bodies) {
   return bytes;
 }
 
-bool is_vault_folder(const std::string& source) {
-  return !is_remote(source) && std::filesystem::exists(Path(source) / "vault.json") &&
-         !std::filesystem::exists(Path(source) / kSnapshotFolder);
-}
-
 Rebuilt rebuild_from_vault(const RestoreRequest& request, const Path& folder, const Environment& environment) {
   if (request.snapshot)
     throw Error(Errc::kUsage, "this is the folder of a vault, not a replica: there are no snapshots in it");
@@ -325,6 +320,11 @@ bool Rebuilt::opens() const {
   constexpr std::string_view kNeeded[] = {"vault.json", "slots", "catalog.db", "catalog.db-journal", "audit/log"};
   return std::ranges::none_of(lost,
                               [&](const auto& name) { return std::ranges::find(kNeeded, name) != std::end(kNeeded); });
+}
+
+bool is_vault_folder(const std::string& source) {
+  return !is_remote(source) && std::filesystem::exists(Path(source) / "vault.json") &&
+         !std::filesystem::exists(Path(source) / kSnapshotFolder);
 }
 
 Rebuilt rebuild_vault(const RestoreRequest& request, const Path& folder, const RcloneSettings& rclone,

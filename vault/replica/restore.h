@@ -47,6 +47,9 @@ using RestoreProgress = std::function<void(std::uint64_t done, std::uint64_t tot
 Rebuilt rebuild_vault(const RestoreRequest& request, const Path& folder, const RcloneSettings& rclone,
                       const Environment& environment, const RestoreProgress& progress);
 
+/// Where there are snapshots it is a replica, whatever else was put there.
+bool is_vault_folder(const std::string& source);
+
 /// Where a vault that is to lie in `folder` is put together.
 Path place_to_rebuild(const Path& folder);
 /// Makes it, or takes what an earlier attempt left there. Nobody else works in it while the result lives.

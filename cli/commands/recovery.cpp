@@ -336,6 +336,10 @@ int run_renew(Invocation& call) {
     call.out().warning(
         "copies of the vault from before now still open with the sheets of before: collect and burn them");
   }
+  if (result.replaced)
+    call.out().warning(
+        "whoever put the sheets of before together with a copy can read what partners send: renew the keys "
+        "that they know, casevault contact self --renew");
   call.out().next("now a copy that these sheets open: casevault replicate TARGET");
   return 0;
 }

@@ -215,6 +215,20 @@ class KeysTest(FaultTest):
         self.assertRegex(taken.said, "warning: the catalogue of this copy is older than its audit log")
         self.assertRegex(office.ok("audit", "show", user="olga", env=env).text, "from a rolled back copy")
 
+    def test_a_copy_from_before_a_change_of_keys_under_the_newest_log_is_refused(self):
+        office = self.office
+        copy = os.path.join(self.root, "mixed")
+        copy_tree(office.vault, copy)
+        office.ok("user", "remove", "vera", "--yes")
+        write(os.path.join(copy, "audit", "log"), read(os.path.join(office.vault, "audit", "log")))
+        refused = office.run("recovery", "combine", *sheets_in(self.sheets, 1, 2), "--from", copy, user="olga",
+                             env={"CASEVAULT_DIR": os.path.join(self.root, "mixed.vault")})
+        self.assertEqual(refused.status, DAMAGED, str(refused))
+        self.assertRegex(refused.said, "older than its audit log")
+        opened = office.run("status", env={"CASEVAULT_DIR": copy})
+        self.assertEqual(opened.status, DAMAGED, str(opened))
+        self.assertRegex(opened.said, "rolled back")
+
     def test_a_vault_that_was_put_into_a_replica_is_not_taken_for_it(self):
         office = self.office
         replica = os.path.join(self.root, "replica")

@@ -696,7 +696,12 @@ class ReplicaTest(FaultTest):
         def without_one_body():
             os.remove(os.path.join(office.vault, self.body_of("C-2/E-2")))
 
-        for harm in (empty_cases, set_back, without_bodies, without_one_body):
+        def noise_in_cases():
+            for name in os.listdir(os.path.join(office.vault, "cases")):
+                if name.endswith(".db"):
+                    flip(os.path.join(office.vault, "cases", name), 4096 * 2 + 100)
+
+        for harm in (empty_cases, noise_in_cases, set_back, without_bodies, without_one_body):
             for user in ("anna", "vera"):
                 with self.subTest(harm=harm.__name__, user=user):
                     copy_tree(now, office.vault)

@@ -110,7 +110,11 @@ void rotate_catalog(Session& session, const std::optional<User>& removed,
   remove_file(partial.string() + "-journal");
   replace_file(handover_path(session.folder(), next.epoch), next.handover);
   replace_by_rename(partial, session.folder() / "catalog.db");
+  const auto old_state_key = keys.state_key.clone();
   reopen_catalog(session, std::move(next.key), next.epoch);
+  // The last word under the old key: beside it a copy of the catalogue from before is seen to be older.
+  const AuditLog::State last{old_state_key, session.state().head()};
+  session.log().append({"catalog-rekey", "", "done"}, &session.identity(), &last);
 
   if (removed) keys.slots.erase(removed->slot);
   if (removed && removed->spare_slot) keys.slots.erase(*removed->spare_slot);

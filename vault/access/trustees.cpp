@@ -152,6 +152,7 @@ void cover_own_cases(Session& session) {
     if (grant == nullptr || grant->right < Right::kAdd) continue;
     try {
       cover_case(session, number);
+      session.record("recovery-cover", "C-" + std::to_string(number));
     } catch (const Error& error) {
       // It waits for another time, or for a colleague; `status` names it.
       if (error.code() == Errc::kInterrupted || !session.catalog().is_current()) throw;

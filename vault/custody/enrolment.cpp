@@ -270,7 +270,6 @@ void renew_catalog_key(Session& session) {
     const ExclusiveAccess exclusive(session);
     rotate_catalog(session, std::nullopt);
   }
-  session.record("catalog-rekey", "");
 }
 
 const CustodyPlan* plan_in_force(Session& session) {

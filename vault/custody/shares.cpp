@@ -101,11 +101,28 @@ struct Forgetting {
   Announced what;
 };
 
+/// Nothing of today hangs on it. Nobody signs what is announced, and whoever has the catalogue's key could announce
+/// what is in use: an owner's program would have it deleted at all custodians.
+bool is_of_before(const CatalogState& state, const Announced& announced) {
+  const auto epoch = announced.custody_epoch;
+  if (announced.kind == Announced::Kind::kCase) {
+    const auto* entry = state.find_case(announced.number);
+    return entry != nullptr && (announced.key_epoch < entry->epoch || epoch != entry->custody_epoch);
+  }
+  if (announced.kind == Announced::Kind::kHandover)
+    return announced.key_epoch < state.epoch() || epoch != state.handover_custody();
+  const auto* user = state.find_user(announced.user);
+  if (user == nullptr) return false;
+  const auto* present = state.find_user(user->keys.name);  // perhaps somebody who was let in under the same name
+  return present == nullptr || !present->active || (present->slot_custody != epoch && state.custody_epoch() != epoch);
+}
+
 std::map<std::uint32_t, std::vector<Forgetting>> announced_by_epoch(Session& session) {
   std::map<std::uint32_t, std::vector<Forgetting>> by_epoch;
   for (const auto& file : session.catalog().unfinished()) {
     const auto announced = Announced::parse(file);
-    if (announced && session.keys().header.custody_of(announced->custody_epoch) != nullptr)
+    if (announced && session.keys().header.custody_of(announced->custody_epoch) != nullptr &&
+        is_of_before(session.state(), *announced))
       by_epoch[announced->custody_epoch].push_back({file, *announced});
   }
   return by_epoch;

@@ -117,7 +117,8 @@ void copy_bodies(const Path& source, const Path& folder, const Environment& envi
 
 /// What is lost with one of these is a case, or nothing: slots and the spare vault are made anew.
 bool can_do_without(const std::string& file) {
-  return file == "slots" || file.starts_with("cases/") || file.starts_with(std::string(kSpare) + "/");
+  return file == "slots" || file.starts_with("cases/") || file.starts_with("handover/join-") ||
+         file.starts_with(std::string(kSpare) + "/");
 }
 
 class Combination {

@@ -5,6 +5,7 @@
 
 #include "vault/access/case_access.h"
 #include "vault/access/case_keys.h"
+#include "vault/access/session_keys.h"
 #include "vault/audit/log.h"
 #include "vault/replica/layout.h"
 
@@ -22,7 +23,8 @@ class Losses {
 
   std::vector<std::string> find(const std::vector<ReplicaSnapshot>& before) {
     compare_logs(before);
-    for (const auto& [number, entry] : session_.state().cases()) look_at(entry);
+    look_at_slots();
+    for (const auto& [number, entry] : session_.state().cases()) look_at(entry, before);
     for (const auto& snapshot : before) compare_bodies(snapshot);
     return std::move(losses_);
   }
@@ -42,7 +44,7 @@ class Losses {
     }
   }
 
-  void look_at(const CaseEntry& entry) {
+  void look_at(const CaseEntry& entry, const std::vector<ReplicaSnapshot>& before) {
     if (entry.epoch == 0) return;
     const auto name = "C-" + std::to_string(entry.number);
     const auto path = "cases/" + case_path({}, entry.id, entry.epoch).filename().string();
@@ -55,7 +57,31 @@ class Losses {
       losses_.push_back(name + " has lost its database");
     } else if (session_.state().grant_of(entry, session_.user_id()) != nullptr) {
       look_into(entry.number, name);
+    } else {
+      compare_with_head(entry, path, name, before);
     }
+  }
+
+  void look_at_slots() {
+    for (const auto* user : session_.state().active_users()) {
+      if (session_.keys().slots.hash(user->slot) != user->slot_hash)
+        losses_.push_back("what the passphrase of " + user->keys.name + " opens was changed or lost");
+    }
+  }
+
+  /// A case that the user may not read: its database changes only with its head in the catalogue.
+  void compare_with_head(const CaseEntry& entry, const std::string& path, const std::string& name,
+                         const std::vector<ReplicaSnapshot>& before) {
+    const auto hash_in = [&](const ReplicaSnapshot& snapshot) {
+      const auto found = std::ranges::find(snapshot.manifest.files, path, &ReplicaFile::name);
+      return found == snapshot.manifest.files.end() ? std::nullopt : std::optional(found->hash);
+    };
+    const auto now = hash_in(now_);
+    const bool was_changed = std::ranges::any_of(before, [&](const ReplicaSnapshot& snapshot) {
+      const auto hash = hash_in(snapshot);
+      return now && hash && *hash != *now && snapshot.manifest.log.size >= entry.head_log_size;
+    });
+    if (was_changed) losses_.push_back(name + " was changed though nobody added to it");
   }
 
   void look_into(std::int64_t number, const std::string& name) {
@@ -68,6 +94,7 @@ class Losses {
       const auto names = open.store.body_names();
       const auto gone = std::ranges::count_if(names, is_gone);
       if (gone > 0) losses_.push_back(name + " has lost large files: " + std::to_string(gone));
+      if (!open.store.database().check_integrity().empty()) losses_.push_back(name + ": its database is damaged");
     } catch (const Error& error) {
       if (error.code() == Errc::kDamaged) losses_.push_back(name + ": " + error.what());
     }

@@ -4,7 +4,7 @@ The promise: what is not as it should be is refused with the right status before
 content is left in the clear; the receiver needs little memory whatever a bundle declares; and a command that was
 interrupted is finished by repeating it, each record once.
 
-CASEVAULT_BUNDLE_FLIPS: changed bytes, and as many places to cut at (60 if not given, 0 for all); always all of the age
+CASEVAULT_BUNDLE_FLIPS: changed bytes, and as many places to cut at (40 if not given, 0 for all); always all of the age
 header, and the edges of chunks. CASEVAULT_KILLS: kills of each command (30 if not given).
 """
 import collections
@@ -22,7 +22,7 @@ from partners import (BUNDLE_JSON, DECLARATION, MANIFEST, SHA256, SIGNATURE, TAG
                       Stock, age_seal, bag_members, canonical, manifest, members_of, pax, tar_file, tar_header,
                       tar_of)
 
-FLIPS = number_from("CASEVAULT_BUNDLE_FLIPS", 60)
+FLIPS = number_from("CASEVAULT_BUNDLE_FLIPS", 40)
 KILLS = number_from("CASEVAULT_KILLS", 30)
 CAN_MOUNT = in_own_mounts()
 CANARY = b"Zimorodok-kanareika-4711"

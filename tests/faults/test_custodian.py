@@ -3,7 +3,7 @@
 Whatever is thrown at it gets its status and costs it neither memory nor descriptors; `kill -9` at any call that writes
 to the disk loses nothing that it answered; SIGTERM answers everybody and ends.
 
-CASEVAULT_ABUSE: how many abusive requests (10,000 if not given). CASEVAULT_KILLS: at how many places it is killed (24).
+CASEVAULT_ABUSE: how many abusive requests (4,000 if not given). CASEVAULT_KILLS: at how many places it is killed (24).
 """
 import collections
 import hashlib
@@ -23,7 +23,7 @@ from custody_client import (BASE_POINT, Answer, Enrolled, Service, ask, b64, can
 from harness import (BUSY, DONE, NO_VAULT, RANDOM, UNDER_STRACE, USAGE, Disk, FaultTest, calls_in, check_sane, files_of,
                      has_strace, in_own_mounts, main, number_from, read, scratch, spread, strace)
 
-ABUSE = number_from("CASEVAULT_ABUSE", 10_000)
+ABUSE = number_from("CASEVAULT_ABUSE", 4_000)
 KILLS = number_from("CASEVAULT_KILLS", 24)
 GROWTH = 8 << 10  # KiB that a service may have grown by: what its allocator keeps of the busiest moment
 STORE_GROWTH = 1 << 20  # bytes: at most 200 refusals of a vault and hour are logged

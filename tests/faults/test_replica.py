@@ -1,6 +1,6 @@
 """Replicas: what is copied comes back, whatever happens on the way, and harm done to a copy is found and named.
 
-CASEVAULT_TRIES: how often `replicate` and `restore` are each killed (24 if not given), just before system calls that
+CASEVAULT_TRIES: how often `replicate` and `restore` are each killed (12 if not given), just before system calls that
 change something, chosen at random among those that an undisturbed run makes; and how many bytes are changed.
 """
 import json
@@ -18,7 +18,7 @@ from harness import (BUSY, DAMAGED, DONE, INTERRUPTED, NO_SPACE, NO_VAULT, NOT_A
                      main, noise, number_from, read, scratch, spread, strace, write)
 from replicas import RCLONE, ReplicaOffice, Served, flip, needed_by_newest, put_snapshot, snapshots_in
 
-TRIES = number_from("CASEVAULT_TRIES", 24)
+TRIES = number_from("CASEVAULT_TRIES", 12)
 CAN_MOUNT = in_own_mounts()
 KEY_WORDS = ("lantern", "crooked", "Иванов", "снимок", "Second matter", "Бюро")
 

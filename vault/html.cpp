@@ -25,6 +25,9 @@ std::string escape_html(std::string_view text) {
       case '"':
         out += "&quot;";
         break;
+      case '\'':
+        out += "&#39;";
+        break;
       default:
         out += c;
     }
@@ -39,6 +42,25 @@ void put_markup(std::string& out, Markup markup, std::initializer_list<std::stri
     markup.remove_prefix(at + 2);
   }
   out += markup;
+}
+
+std::string page_head(Markup title, Markup style) {
+  std::string out;
+  put_markup(out, R"(<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8"/>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"/>
+<meta name="viewport" content="width=device-width, initial-scale=1"/>
+<meta name="referrer" content="no-referrer"/>
+<title>{}</title>
+<style>
+{}</style>
+</head>
+<body>
+)",
+             {title, style});
+  return out;
 }
 
 namespace {

@@ -67,16 +67,7 @@ constexpr Language kRussian{
         "потом попросите заменить.",
     .call = "Сначала позвоните:"};
 
-constexpr Markup kHead = R"(<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8"/>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"/>
-<meta name="viewport" content="width=device-width, initial-scale=1"/>
-<meta name="referrer" content="no-referrer"/>
-<title>casevault</title>
-<style>
-@page { size: A4; margin: 12mm }
+constexpr Markup kStyle = R"(@page { size: A4; margin: 12mm }
 body { font: 8pt/1.25 sans-serif; color: #000; background: #fff; max-width: 186mm; margin: 0 auto }
 h1 { font-size: 14pt; margin: 0 } h2 { font-size: 9pt; margin: 0 } p, dl { margin: 1.2mm 0 }
 .halves { display: grid; grid-template-columns: 1fr 1fr; gap: 6mm } dt { font-weight: bold } dd { margin: 0 0 1mm 0 }
@@ -85,9 +76,6 @@ svg { width: 82mm; height: 82mm } code { font: 6.5pt/1.2 monospace; overflow-wra
 li { margin: 1mm 0; overflow-wrap: anywhere } ul { padding-left: 4mm; margin: 0 }
 .line { margin-top: 2mm; word-break: break-all }
 .call { border-bottom: 1px solid #000; height: 8mm; margin-top: 1mm }
-</style>
-</head>
-<body>
 )";
 
 std::string custodians(const OrderCard& card) {
@@ -116,7 +104,7 @@ std::string half(const Language& words, const OrderCard& card) {
 
 std::string card_html(const OrderCard& card) {
   const std::string line = card_line(card);
-  std::string out(kHead);
+  std::string out = page_head("casevault", kStyle);
   put_markup(out, "<div class=\"halves\">\n{}{}</div>\n<div class=\"card\">\n<div>{}</div>\n<div>{}</div>\n</div>\n",
              {half(kEnglish, card), half(kRussian, card), qr_svg(line), custodians(card)});
   put_markup(out, "<p class=\"line\"><code>{}</code></p>\n</body>\n</html>\n", {line});

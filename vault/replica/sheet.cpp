@@ -71,16 +71,7 @@ constexpr Language kRussian{
     .made = "Сделано",
     .call = "Прежде чем отдать кому-либо, позвоните:"};
 
-constexpr Markup kHead = R"(<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8"/>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"/>
-<meta name="viewport" content="width=device-width, initial-scale=1"/>
-<meta name="referrer" content="no-referrer"/>
-<title>casevault</title>
-<style>
-@page { size: A4; margin: 12mm }
+constexpr Markup kStyle = R"(@page { size: A4; margin: 12mm }
 body { font: 10pt/1.3 sans-serif; color: #000; background: #fff; max-width: 186mm; margin: 0 auto }
 h1 { font-size: 15pt; margin: 0 } h2 { font-size: 10.5pt; margin: 0 } p, ul { margin: 1.2mm 0 } ul { padding-left: 4mm }
 .halves { display: grid; grid-template-columns: 1fr 1fr; gap: 6mm }
@@ -88,9 +79,6 @@ h1 { font-size: 15pt; margin: 0 } h2 { font-size: 10.5pt; margin: 0 } p, ul { ma
 ol { columns: 3; margin: 0; padding-left: 9mm; font: 12pt/1.6 monospace }
 svg { width: 62mm; height: 62mm }
 .call { border-bottom: 1px solid #000; height: 8mm; margin-top: 1mm }
-</style>
-</head>
-<body>
 )";
 
 std::string day_of(std::int64_t time_ms) {
@@ -217,7 +205,7 @@ std::string sheet_html(const SheetSet& set, const NewRecoverySet& shares, std::s
   const auto numbers = numbers_of(shares, index);
   std::string list;
   for (const auto& word : words_of(line)) list += "<li>" + word + "</li>\n";
-  std::string out(kHead);
+  std::string out = page_head("casevault", kStyle);
   put_markup(out, "<div class=\"halves\">\n{}{}</div>\n<div class=\"share\">\n<div>{}</div>\n<ol>\n{}</ol>\n</div>\n",
              {half(kEnglish, set, shares, numbers), half(kRussian, set, shares, numbers), qr_svg(line), list});
   return out + "</body>\n</html>\n";

@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "vault/html.h"
 #include "vault/records/objects.h"
 #include "vault/sharing/custody_report.h"
 #include "vault/text.h"
@@ -16,8 +17,6 @@
 
 namespace casevault {
 namespace {
-
-using Markup = std::string_view;  // ours, goes out as it is; `{}` in it stands for a value
 
 struct Gloss {
   std::string_view word;  // as the audit log has it
@@ -301,16 +300,7 @@ contact self</code>) слова <strong>{}</strong> и ключ <code>{}</code>.
                  {"failed", "безуспешно"}}},
 };
 
-constexpr Markup kHead = R"(<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8"/>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"/>
-<meta name="viewport" content="width=device-width, initial-scale=1"/>
-<meta name="referrer" content="no-referrer"/>
-<title>Chain of custody – Цепочка хранения доказательств</title>
-<style>
-@page { size: A4; margin: 15mm }
+constexpr Markup kStyle = R"(@page { size: A4; margin: 15mm }
 body { font: 11pt/1.45 serif; color: #000; background: #fff; max-width: 62em; margin: 0 auto; padding: 1em }
 h1 { font-size: 1.6em } h2 { font-size: 1.2em; margin-top: 1.6em } h1, h2 { break-after: avoid }
 table { border-collapse: collapse; width: 100%; font-size: .85em }
@@ -325,32 +315,12 @@ section + section { border-top: 3px double #000; margin-top: 3em }
   body { font-size: 9.5pt; max-width: none; padding: 0 } nav { display: none } .wide { overflow: visible }
   section + section { border: 0; margin: 0; break-before: page }
 }
-</style>
-</head>
-<body>
-<nav><a href="#en" lang="en">English</a> · <a href="#ru" lang="ru">Русский</a></nav>
+)";
+
+constexpr Markup kNavigation = R"(<nav><a href="#en" lang="en">English</a> · <a href="#ru" lang="ru">Русский</a></nav>
 )";
 
 // ---- Values.
-
-/// For text and attributes. @pre nothing that escape_for_display would escape
-void append_escaped(std::string& out, std::string_view text) {
-  for (const char c : text) {
-    if (c == '&') {
-      out += "&amp;";
-    } else if (c == '<') {
-      out += "&lt;";
-    } else if (c == '>') {
-      out += "&gt;";
-    } else if (c == '"') {
-      out += "&quot;";
-    } else if (c == '\'') {
-      out += "&#39;";
-    } else {
-      out += c;
-    }
-  }
-}
 
 /// What may stand in the page for any bytes at all.
 std::string shown(std::string_view value) {
@@ -360,10 +330,7 @@ std::string shown(std::string_view value) {
     for (auto at = visible.find(bytes); at != std::string::npos; at = visible.find(bytes, at))
       visible.replace(at, 3, name);
   }
-  std::string out;
-  out.reserve(visible.size());
-  append_escaped(out, visible);
-  return out;
+  return escape_html(visible);
 }
 
 /// Names of people and files, whose direction of writing must not reach the text around them.
@@ -454,15 +421,7 @@ class Half {
 
  private:
   /// `values` stand in for `{}` in order; they are markup, so values of the report are `shown` by then.
-  void put(Markup markup, std::initializer_list<std::string_view> values = {}) {
-    for (const auto value : values) {
-      const auto at = markup.find("{}");
-      out_ += markup.substr(0, at);
-      out_ += value;
-      markup.remove_prefix(at + 2);
-    }
-    out_ += markup;
-  }
+  void put(Markup markup, std::initializer_list<std::string_view> values = {}) { put_markup(out_, markup, values); }
 
   void heading(Markup id, Markup text) { put("<h2 id=\"{}-{}\">{}</h2>\n", {words_.code, id, text}); }
   void paragraph(Markup text, std::initializer_list<std::string_view> values = {}) {
@@ -606,7 +565,7 @@ class Half {
 
 std::string custody_html(const CustodyReport& report) {
   const Organisations organisations(report);
-  std::string out(kHead);
+  std::string out = page_head("Chain of custody – Цепочка хранения доказательств", kStyle) + std::string(kNavigation);
   for (const auto* words : {&kEnglish, &kRussian}) Half(out, *words, report, organisations).write();
   out += "</body>\n</html>\n";
   return out;
